@@ -1,0 +1,212 @@
+"""The composition root: environment in, exit code out.
+
+The only place that builds the doors to the outside, and the only one that
+turns errors into exit codes. Three endings: ours, cancelled, unexpected.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
+
+from deploy_action import __version__, deploy, images, inputs
+from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
+from deploy_action.gateways import Gateways, aws, github
+from deploy_action.gateways.ecr import Ecr
+from deploy_action.gateways.ecs import Ecs
+from deploy_action.gateways.elbv2 import Elbv2
+from deploy_action.gateways.logs import Logs
+from deploy_action.report.console import Console
+from deploy_action.report.journal import Journal, Story
+from deploy_action.report.redact import Redactor
+from deploy_action.report.summary import render
+
+if TYPE_CHECKING:
+    import boto3
+
+    from deploy_action.inputs import Inputs
+    from deploy_action.ports import Builder, Clock, Engine, Http
+
+CRASHED = 1
+SHORTEST_REAL_SECRET = 16
+"""AWS keys have 40 characters; an emulator's `test` must not blot out every such word."""
+SECRETS_OF_THE_JOB = (
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_RUNTIME_TOKEN",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the program cannot make itself: tests pass their own."""
+
+    session: Callable[[str], boto3.Session]
+    """Region to session."""
+    http: Http
+    builder: Builder
+    engine: Engine
+    clock: Clock
+
+
+def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
+    """Run the action once and return its exit code."""
+    redact = Redactor()
+    secrets = (environ.get(name, "") for name in SECRETS_OF_THE_JOB)
+    redact.hide(secret for secret in secrets if len(secret) >= SHORTEST_REAL_SECRET)
+    console = Console(stream, redact)
+    console.line(f"ecs-deploy-action {__version__}")
+    runner = github.RunnerFiles(environ)
+    try:
+        given = inputs.read(environ)
+    except InvalidInput as error:
+        story = Story(service=environ.get("INPUT_SERVICE", ""), cluster="", run=inputs.run(environ))
+        journal = Journal(console, redact, outside.clock, runner, story)
+        return _fail(journal, error)
+    story = Story(service=given.service, cluster=given.cluster, run=inputs.run(environ))
+    journal = Journal(console, redact, outside.clock, runner, story)
+    _hide_inputs(given, journal)
+    with _signals():
+        try:
+            gateways = _gateways(given, environ, outside, journal)
+            source = images.Source(workspace=inputs.workspace(environ), run=story.run)
+            deploy.deploy(given, source, gateways, journal)
+        except ActionError as error:
+            return _fail(journal, error)
+        except Cancelled as cancelled:
+            return _cancelled(journal, cancelled)
+        except Exception as error:  # noqa: BLE001 - the last resort
+            return _crashed(journal, error)
+    journal.finish(lambda: render(story))
+    return 0
+
+
+def _gateways(
+    given: Inputs, environ: Mapping[str, str], outside: Outside, journal: Journal
+) -> Gateways:
+    session = outside.session(inputs.region(given, environ))
+    if given.role_to_assume:
+        _assume(given, given.role_to_assume, environ, outside, session)
+    try:
+        identity = aws.identity(session)
+    except AwsError as error:
+        raise Blocked(
+            "AWS does not accept the credentials of this job.", why=f"{error}.", fix=error.fix
+        ) from error
+    journal.story.region, journal.story.account = identity.region, identity.account
+    return Gateways(
+        identity=identity,
+        ecs=Ecs(session, given.cluster),
+        ecr=Ecr(session, given.registry, outside.http),
+        elbv2=Elbv2(session),
+        logs=Logs(session),
+        http=outside.http,
+        builder=outside.builder,
+        engine=outside.engine,
+        clock=outside.clock,
+    )
+
+
+def _assume(
+    given: Inputs, role: str, environ: Mapping[str, str], outside: Outside, session: boto3.Session
+) -> None:
+    if not github.can_ask_for_token(environ):
+        raise InvalidInput(
+            "`role-to-assume` cannot be assumed.",
+            why="The job has no OIDC token to assume it with.",
+            fix="Add `permissions: {id-token: write, contents: read}` to the job.",
+        )
+    name = given.role_session_name or _session_name(environ)
+    aws.use_role(
+        session,
+        role=role,
+        session_name=name,
+        duration_seconds=given.role_duration_seconds,
+        identity_token=partial(github.identity_token, environ, outside.http, given.audience),
+    )
+
+
+def _session_name(environ: Mapping[str, str]) -> str:
+    """Names the run in CloudTrail; AWS allows 64 characters of a small alphabet."""
+    text = f"{environ.get('GITHUB_REPOSITORY', 'ecs-deploy')}-{environ.get('GITHUB_RUN_ID', '')}"
+    return "".join(c if c.isalnum() or c in "=,.@-" else "-" for c in text).strip("-")[-64:]
+
+
+def _hide_inputs(given: Inputs, journal: Journal) -> None:
+    """What the inputs bring is hidden before the first line can repeat it."""
+    journal.hide(*(secret.get_secret_value() for secret in given.build_secrets.values()))
+    journal.redact.hide_environment(given.environment_variables)
+    journal.redact.hide(
+        line.partition(":")[2] or line.partition("=")[2]
+        for line in given.health_headers
+        if _is_credential(line)
+    )
+
+
+def _is_credential(header: str) -> bool:
+    name = header.lower().replace("=", ":").partition(":")[0]
+    return any(part in name for part in ("auth", "token", "key", "secret", "cookie", "pass"))
+
+
+def _fail(journal: Journal, error: ActionError) -> int:
+    journal.fail(error)
+    journal.finish(lambda: render(journal.story))
+    return error.exit_code
+
+
+def _cancelled(journal: Journal, cancelled: Cancelled) -> int:
+    facts = journal.story.facts
+    started = (
+        f"deployment {facts.deployment_id} had been started and goes on by itself"
+        if facts.deployment_id
+        else "no deployment had been started"
+    )
+    journal.story.what = f"The run was cancelled; {started}."
+    journal.console.line(journal.story.what)
+    journal.finish(lambda: render(journal.story))
+    return cancelled.exit_code
+
+
+def _crashed(journal: Journal, error: Exception) -> int:
+    """A bug of ours: everything a report needs, and nothing that is secret."""
+    facts = journal.story.facts
+    lines = [
+        f"ecs-deploy-action {__version__}, Python {platform.python_version()}",
+        f"phases: {', '.join(p.title for p in journal.story.phases) or 'none'}",
+        *traceback.format_exc().splitlines(),
+    ]
+    touched = (
+        f"Deployment {facts.deployment_id} of {journal.story.service} had been started: look at it."
+        if facts.deployment_id
+        else "The service was not touched."
+    )
+    journal.story.what = f"The action itself failed. {touched}"
+    journal.story.why = f"{type(error).__name__}: {error}"
+    journal.story.fix = "Report this with the lines below; they hold no secrets."
+    journal.story.evidence = lines
+    journal.console.line(journal.story.what)
+    journal.foreign("Paste this into the report:", lines)
+    journal.console.error("bug", f"{journal.story.what} {journal.story.why}")
+    journal.finish(lambda: render(journal.story))
+    return CRASHED
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Turn the runner's signals into Cancelled. Python as process 1 would ignore SIGTERM."""
+
+    def stop(number: int, _: object) -> None:
+        raise Cancelled(number)
+
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in wanted]
+    try:
+        yield
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,201 @@
+"""Follow one rollout with our own eyes: its service, its service deployment, its stopped tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from deploy_action.errors import AwsError, Refusal
+from deploy_action.model import Rollout, Service, ServiceDeployment, Task
+from deploy_action.rollout import (
+    EcsRolledBack,
+    EcsRollsBack,
+    Moving,
+    Observation,
+    Replaced,
+    State,
+    describe_stop,
+    is_own,
+    judge,
+    new_events,
+    progress,
+)
+from deploy_action.watch import Look
+
+if TYPE_CHECKING:
+    from deploy_action.gateways.ecs import Ecs
+    from deploy_action.report.journal import Journal
+
+T = TypeVar("T")
+
+UNREADABLE_LOOKS = 3
+"""Refused looks in a row after which reading is given up: a policy does not heal while we wait."""
+TELLING = ("unable", "unhealthy", "failed", "throttled", "insufficient", "not ")
+"""Parts of the service events that are worth a line; the rest is routine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """AWS refuses to show the service any more."""
+
+    error: AwsError
+
+
+Seen = State | Unreadable
+
+
+class Follower:
+    """Looks at one rollout, again and again, and remembers what one look cannot know."""
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        ecs: Ecs,
+        journal: Journal,
+        fail_after: int,
+        *,
+        is_release: bool = True,
+    ) -> None:
+        self.rollout = rollout
+        self.stopped: dict[str, Task] = {}
+        self.service: Service | None = None
+        self.service_deployment: str | None = None
+        self.last_error: AwsError | None = None
+        self._ecs = ecs
+        self._journal = journal
+        self.fail_after = fail_after
+        self._is_release = is_release
+        self._refused = 0
+        self._doubt = False
+        self._rollback = ""
+        self._rollback_reason = ""
+        self._known_arns: set[str] = set()
+        self._told_events: set[str] = set()
+        self._without: set[str] = set()
+
+    def look(self) -> Look[Seen]:
+        """For `watch`: ends with a state that is neither moving nor a rollback under way."""
+        state = self.state()
+        line = self._line()
+        if isinstance(state, EcsRollsBack):
+            return Look(f"{line} - {state.reason}", None)
+        return Look(line, None if isinstance(state, Moving) else state)
+
+    def state(self) -> Seen:
+        """Look once. A doubtful answer is only believed when a second look confirms it."""
+        try:
+            service = self._ecs.service(self.rollout.service)
+        except AwsError as error:
+            return self._unread(error)
+        self._refused, self.last_error, self.service = 0, None, service
+        self._tell_events(service)
+        seen = Observation(
+            service=service,
+            service_deployment=self._record(service),
+            stopped=self._stopped_tasks(),
+        )
+        return self._confirmed(judge(self.rollout, seen, self.fail_after))
+
+    def _confirmed(self, state: State) -> State:
+        state = self._remembered(state)
+        doubtful = isinstance(state, Replaced) and not state.certain
+        believed = not doubtful or self._doubt
+        self._doubt = doubtful
+        return state if believed else Moving()
+
+    def _remembered(self, state: State) -> State:
+        """A rollback of ECS stays one when its answers stop naming it."""
+        primary = self.service.primary if self.service else None
+        if primary is None:
+            return state
+        if isinstance(state, EcsRollsBack) and primary.id != self.rollout.deployment_id:
+            self._rollback, self._rollback_reason = primary.id, state.reason
+        elif isinstance(state, Replaced) and primary.id == self._rollback:
+            if primary.rollout_state == "COMPLETED":
+                return EcsRolledBack(self._rollback_reason)
+            return EcsRollsBack(self._rollback_reason)
+        return state
+
+    def _unread(self, error: AwsError) -> Seen:
+        if error.refusal is Refusal.MISSING:
+            self.last_error = error
+            return self._confirmed(Replaced("the service is gone", certain=False))
+        if self.last_error is None or self.last_error.code != error.code:
+            self._journal.say(f"AWS could not be read ({error}); looking again")
+        self.last_error = error
+        if error.refusal in {Refusal.DENIED, Refusal.CREDENTIALS}:
+            self._refused += 1
+            if self._refused >= UNREADABLE_LOOKS:
+                return Unreadable(error)
+        return Moving()
+
+    def _record(self, service: Service) -> ServiceDeployment | None:
+        """Our service deployment, if the API shows one to us."""
+        if self.service_deployment is None:
+            self.service_deployment = self._find_record(service)
+            if self.service_deployment and self._is_release:
+                self._journal.record(service_deployment_arn=self.service_deployment)
+        arn = self.service_deployment
+        if arn is None:
+            return None
+        return self._optional("service deployments", lambda: self._ecs.service_deployment(arn))
+
+    def _find_record(self, service: Service) -> str | None:
+        """The record that appeared while our deployment was PRIMARY."""
+        primary = service.primary
+        if primary is None or primary.id != self.rollout.deployment_id:
+            return None
+        before = self.rollout.baseline.service_deployment
+        if service.current_service_deployment not in (None, before):
+            return service.current_service_deployment
+        found = self._optional(
+            "service deployments",
+            lambda: self._ecs.service_deployments_since(
+                self.rollout.service, primary.created_at or self.rollout.started_at
+            ),
+        )
+        fresh = [arn for arn in found or [] if arn != before]
+        return fresh[0] if len(fresh) == 1 else None
+
+    def _stopped_tasks(self) -> tuple[Task, ...]:
+        """Our own stopped tasks; each is described once."""
+        arns = self._optional(
+            "tasks", lambda: self._ecs.task_arns(self.rollout.service, stopped=True)
+        )
+        fresh = [arn for arn in arns or [] if arn not in self._known_arns]
+        found = self._optional("tasks", lambda: self._ecs.tasks(fresh)) if fresh else None
+        for task in found or []:
+            if task.last_status != "STOPPED":
+                continue
+            self._known_arns.add(task.arn)
+            if is_own(self.rollout, task):
+                self.stopped[task.arn] = task
+                self._journal.say(f"task {task.id} stopped: {describe_stop(task)}")
+        return tuple(self.stopped.values())
+
+    def _optional(self, what: str, read: Callable[[], T]) -> T | None:
+        """A read that may fail: it lowers the quality of what we say, never the verdict."""
+        if what in self._without:
+            return None
+        try:
+            return read()
+        except AwsError as error:
+            if error.refusal in {Refusal.DENIED, Refusal.UNSUPPORTED, Refusal.INVALID}:
+                self._without.add(what)
+                self._journal.say(f"going on without {what}: {error}")
+            return None
+
+    def _tell_events(self, service: Service) -> None:
+        for message in new_events(service, self.rollout.started_at):
+            if message not in self._told_events and any(part in message for part in TELLING):
+                self._told_events.add(message)
+                self._journal.say(f"event: {message}")
+
+    def _line(self) -> str:
+        if self.service is None:
+            return ""
+        seen = Observation(
+            service=self.service, service_deployment=None, stopped=tuple(self.stopped.values())
+        )
+        return progress(self.rollout, seen)

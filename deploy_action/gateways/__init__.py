@@ -1,0 +1,29 @@
+"""The outside world. Only this folder may touch boto3, docker, sockets, processes or the clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deploy_action.gateways.ecr import Ecr
+    from deploy_action.gateways.ecs import Ecs
+    from deploy_action.gateways.elbv2 import Elbv2
+    from deploy_action.gateways.logs import Logs
+    from deploy_action.model import Identity
+    from deploy_action.ports import Builder, Clock, Engine, Http
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateways:
+    """Every door, built once by `app` and handed to the operation."""
+
+    identity: Identity
+    ecs: Ecs
+    ecr: Ecr
+    elbv2: Elbv2
+    logs: Logs
+    http: Http
+    builder: Builder
+    engine: Engine
+    clock: Clock

@@ -1,0 +1,189 @@
+"""Amazon ECR in our words: repositories, images, tags, the login."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from deploy_action.errors import AwsError, Refusal
+from deploy_action.gateways.aws import READS, answering
+from deploy_action.model import RegistryImage, Repository
+from deploy_action.ports import Http, NoAnswer, RegistryLogin
+
+if TYPE_CHECKING:
+    import boto3
+
+ECR_HOST = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+")
+"""Host of a private registry: account and region. Suffixes differ by partition."""
+MEDIA_TYPES = [
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.index.v1+json",
+]
+"""All that ECR stores; with fewer it converts, and a converted manifest has another digest."""
+REDIRECTS = range(300, 400)
+OK = 200
+
+
+class Ecr:
+    """One registry: the account's own, or `registry`."""
+
+    def __init__(self, session: boto3.Session, registry: str | None, http: Http) -> None:
+        self.registry = registry
+        host = ECR_HOST.fullmatch(registry or "")
+        self._account: dict[str, Any] = {"registryId": host[1]} if host else {}
+        self._client = session.client(
+            "ecr", config=READS, region_name=host[2] if host else session.region_name
+        )
+        self._http = http
+
+    def owns(self, host: str) -> bool:
+        """Whether images of this host can be read here."""
+        return host == self.registry or (
+            self.registry is None and ECR_HOST.fullmatch(host) is not None
+        )
+
+    def repository(self, name: str) -> Repository:
+        """The repository with its rules; AwsError with MISSING where there is none."""
+        with answering("ecr:DescribeRepositories"):
+            found = self._client.describe_repositories(repositoryNames=[name], **self._account)
+        raw: Any = found["repositories"][0]
+        uri = raw["repositoryUri"]
+        if self.registry:
+            # The user names the host to reach the registry by: a local emulator, a proxy.
+            uri = f"{self.registry}/{raw['repositoryName']}"
+        return Repository(
+            name=raw["repositoryName"],
+            uri=uri,
+            registry_id=raw.get("registryId", ""),
+            mutability=raw.get("imageTagMutability", "MUTABLE"),
+            exclusions=tuple(
+                f.get("filter", "") for f in raw.get("imageTagMutabilityExclusionFilters", [])
+            ),
+        )
+
+    def image(self, repository: Repository, tag_or_digest: str) -> RegistryImage | None:
+        """The image with its manifest; None where the repository has no such image."""
+        key = "imageDigest" if tag_or_digest.startswith("sha256:") else "imageTag"
+        with answering("ecr:BatchGetImage"):
+            answer = self._client.batch_get_image(
+                repositoryName=repository.name,
+                imageIds=[{key: tag_or_digest}],  # type: ignore[misc]
+                acceptedMediaTypes=MEDIA_TYPES,
+                **self._account,
+            )
+        for found in answer.get("images", []):
+            manifest = found["imageManifest"]
+            return RegistryImage(
+                repository=repository,
+                digest=found["imageId"]["imageDigest"],
+                manifest=manifest,
+                media_type=found.get("imageManifestMediaType")
+                or json.loads(manifest).get("mediaType", ""),
+            )
+        for failure in answer.get("failures", []):
+            if failure.get("failureCode") not in {"ImageNotFound", "ImageTagDoesNotMatchDigest"}:
+                raise AwsError(
+                    "ecr:BatchGetImage",
+                    Refusal.INVALID,
+                    str(failure.get("failureCode")),
+                    str(failure.get("failureReason", "the image cannot be read")),
+                )
+        return None
+
+    def labels(self, image: RegistryImage, login: RegistryLogin) -> dict[str, str]:
+        """Labels of an image; none for an index or where the registry does not give them."""
+        config = json.loads(image.manifest).get("config", {}).get("digest")
+        if not config:
+            return {}
+        credentials = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
+        host = image.repository.host
+        url = f"{_scheme(host)}://{host}/v2/{image.repository.name}/blobs/{config}"
+        try:
+            answer = self._http.get(
+                url, headers={"Authorization": f"Basic {credentials}"}, timeout_seconds=15
+            )
+            if answer.status in REDIRECTS:
+                # To a presigned address, which must not see our password.
+                answer = self._http.get(
+                    answer.headers.get("location", ""), headers={}, timeout_seconds=15
+                )
+        except NoAnswer:
+            return {}
+        if answer.status != OK:
+            return {}
+        try:
+            labels = (json.loads(answer.body).get("config") or {}).get("Labels") or {}
+        except ValueError:
+            return {}
+        return {str(key): str(value) for key, value in labels.items()}
+
+    def put_tag(self, image: RegistryImage, tag: str) -> None:
+        """Let the tag point at the image: same manifest, no layer is moved."""
+        with answering("ecr:PutImage"):
+            try:
+                self._client.put_image(
+                    repositoryName=image.repository.name,
+                    imageManifest=image.manifest,
+                    imageManifestMediaType=image.media_type,
+                    imageTag=tag,
+                    **self._account,
+                )
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "ImageAlreadyExistsException":
+                    raise
+        # "Already exists" is also what some registries say of an immutable tag elsewhere.
+        there = self.image(image.repository, tag)
+        if there is None or there.digest != image.digest:
+            raise AwsError(
+                "ecr:PutImage",
+                Refusal.CONFLICT,
+                "ImageTagAlreadyExistsException",
+                f"the tag {tag!r} still points at {there.digest if there else 'nothing'}",
+            )
+
+    def login(self, host: str) -> RegistryLogin:
+        """A temporary password (12 h) for the registry at `host`."""
+        with answering("ecr:GetAuthorizationToken"):
+            answer = self._client.get_authorization_token()
+        token = answer["authorizationData"][0]["authorizationToken"]
+        user, _, password = base64.b64decode(token).decode().partition(":")
+        return RegistryLogin(host=host, user=user, password=password)
+
+
+def may_move(repository: Repository, tag: str) -> bool:
+    """Whether the repository lets a tag point at another image later."""
+    excluded = any(fnmatch.fnmatchcase(tag, pattern) for pattern in repository.exclusions)
+    match repository.mutability:
+        case "IMMUTABLE":
+            return False
+        case "IMMUTABLE_WITH_EXCLUSION":
+            return excluded
+        case "MUTABLE_WITH_EXCLUSION":
+            return not excluded
+        case _:
+            return True
+
+
+def digests(image: RegistryImage) -> frozenset[str]:
+    """The image's digest and, of an index, those of the images in it."""
+    children = json.loads(image.manifest).get("manifests", [])
+    return frozenset({image.digest, *(child["digest"] for child in children)})
+
+
+def _scheme(host: str) -> str:
+    """Plain HTTP for a loopback registry, as the Docker Engine does it."""
+    name = host.rpartition(":")[0] or host
+    if name == "localhost":
+        return "http"
+    try:
+        return "http" if ipaddress.ip_address(name).is_loopback else "https"
+    except ValueError:
+        return "https"

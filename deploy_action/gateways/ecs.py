@@ -1,0 +1,283 @@
+"""Amazon ECS in our words. The only file that knows the shapes of its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.validate import ParamValidator
+
+from deploy_action.errors import AwsError, Refusal
+from deploy_action.gateways.aws import READS, WRITES, answering
+from deploy_action.model import (
+    Container,
+    Definition,
+    Deployment,
+    Event,
+    Json,
+    LoadBalancing,
+    Service,
+    ServiceDeployment,
+    Task,
+)
+
+if TYPE_CHECKING:
+    import boto3
+
+TASKS_A_CALL = 100
+"""DescribeTasks takes at most this many."""
+CLOCK_SKEW = timedelta(seconds=60)
+"""How far the runner's clock may be off when asking for what was created since."""
+
+
+class Ecs:
+    """One cluster."""
+
+    def __init__(self, session: boto3.Session, cluster: str) -> None:
+        self._reads = session.client("ecs", config=READS)
+        self._writes = session.client("ecs", config=WRITES)
+        self.cluster = cluster
+        self._raw: bytes = b""
+        # Botocore drops fields that its model does not know. A definition that is
+        # registered again must not lose them, so the answer is kept as it came.
+        self._reads.meta.events.register("before-parse.ecs.DescribeTaskDefinition", self._keep_raw)
+
+    def service(self, name: str) -> Service:
+        """The service as it is now; AwsError with MISSING where there is none."""
+        with answering("ecs:DescribeServices"):
+            answer = self._reads.describe_services(cluster=self.cluster, services=[name])
+        for found in answer.get("services", []):
+            return _service(found)
+        failures = answer.get("failures", [])
+        reason = failures[0].get("reason", "") if failures else "the answer names no service"
+        raise AwsError("ecs:DescribeServices", Refusal.MISSING, reason, f"no service {name!r}")
+
+    def service_names(self) -> list[str]:
+        """Names of the services in the cluster, at most the first hundred."""
+        with answering("ecs:ListServices"):
+            answer = self._reads.list_services(cluster=self.cluster, maxResults=100)
+        return [arn.rsplit("/", 1)[-1] for arn in answer.get("serviceArns", [])]
+
+    def definition(self, reference: str) -> Definition:
+        """A task definition by ARN, `family:revision` or family (its newest ACTIVE one)."""
+        with answering("ecs:DescribeTaskDefinition"):
+            answer = self._reads.describe_task_definition(
+                taskDefinition=reference, include=["TAGS"]
+            )
+        body: Json = json.loads(self._raw).get("taskDefinition", {})
+        return Definition(
+            arn=answer["taskDefinition"]["taskDefinitionArn"],
+            status=answer["taskDefinition"].get("status", "ACTIVE"),
+            body=body,
+            tags=tuple({k: str(v) for k, v in tag.items()} for tag in answer.get("tags", [])),
+        )
+
+    def registrable(self, definition: Definition) -> Json:
+        """The fields of a described definition that go into a new one, tags included.
+
+        Only fields that the AWS model calls read-only are left behind. A field
+        that the model does not know stays, so that `problems` can name it.
+        """
+        body = self.writable(definition.body)
+        if definition.tags:
+            body["tags"] = [dict(tag) for tag in definition.tags]
+        return body
+
+    def writable(self, body: Json) -> Json:
+        """`body` without the fields that AWS sets itself, and without nulls, which say "unset"."""
+        described: Any = self._reads.meta.service_model.shape_for("TaskDefinition")
+        accepted = self._registration.members
+        kept = {k: v for k, v in body.items() if k in accepted or k not in described.members}
+        without_nulls: Json = _without_nulls(kept)
+        return without_nulls
+
+    def problems(self, body: Json) -> list[str]:
+        """What the AWS model has against registering `body`: unknown keys, wrong types."""
+        report = ParamValidator().validate(body, self._registration).generate_report()
+        return [line for line in report.splitlines() if line]
+
+    def register(self, body: Json) -> Definition:
+        """Register a new revision."""
+        with answering("ecs:RegisterTaskDefinition"):
+            answer = self._reads.register_task_definition(**body)
+        registered = answer["taskDefinition"]
+        return Definition(
+            arn=registered["taskDefinitionArn"],
+            status=registered.get("status", "ACTIVE"),
+            body=dict(registered),
+        )
+
+    def update(
+        self,
+        name: str,
+        task_definition: str,
+        *,
+        desired: int | None = None,
+        force: bool = False,
+    ) -> Service:
+        """Ask for a rollout, once, without a retry; send nothing that was not asked for."""
+        wanted: dict[str, Any] = {"taskDefinition": task_definition}
+        if desired is not None:
+            wanted["desiredCount"] = desired
+        if force:
+            wanted["forceNewDeployment"] = True
+        with answering("ecs:UpdateService"):
+            answer = self._writes.update_service(cluster=self.cluster, service=name, **wanted)
+        return _service(answer["service"])
+
+    def service_deployment(self, arn: str) -> ServiceDeployment | None:
+        """One service deployment; None where it is not (or not yet) visible."""
+        with answering("ecs:DescribeServiceDeployments"):
+            answer = self._reads.describe_service_deployments(serviceDeploymentArns=[arn])
+        for found in answer.get("serviceDeployments", []):
+            return _service_deployment(found)
+        return None
+
+    def service_deployments_since(self, name: str, since: datetime) -> list[str]:
+        """ARNs of the service deployments created since then, newest first."""
+        with answering("ecs:ListServiceDeployments"):
+            answer = self._reads.list_service_deployments(
+                cluster=self.cluster, service=name, createdAt={"after": since - CLOCK_SKEW}
+            )
+        briefs = [b for b in answer.get("serviceDeployments", []) if b.get("createdAt")]
+        briefs = [b for b in briefs if b["createdAt"] >= since - CLOCK_SKEW]
+        briefs.sort(key=lambda b: b["createdAt"], reverse=True)
+        return [b["serviceDeploymentArn"] for b in briefs]
+
+    def stop_and_roll_back(self, service_deployment: str) -> None:
+        """Ask ECS to stop this deployment and to go back; harmless to repeat."""
+        with answering("ecs:StopServiceDeployment"):
+            self._reads.stop_service_deployment(
+                serviceDeploymentArn=service_deployment, stopType="ROLLBACK"
+            )
+
+    def task_arns(self, name: str, *, stopped: bool) -> list[str]:
+        """ARNs of the service's tasks, of all its deployments."""
+        with answering("ecs:ListTasks"):
+            pages = self._reads.get_paginator("list_tasks").paginate(
+                cluster=self.cluster,
+                serviceName=name,
+                desiredStatus="STOPPED" if stopped else "RUNNING",
+            )
+            return [arn for page in pages for arn in page.get("taskArns", [])]
+
+    def tasks(self, arns: Sequence[str]) -> list[Task]:
+        """The tasks with these ARNs, as far as ECS still knows them."""
+        found: list[Task] = []
+        for start in range(0, len(arns), TASKS_A_CALL):
+            with answering("ecs:DescribeTasks"):
+                answer = self._reads.describe_tasks(
+                    cluster=self.cluster, tasks=list(arns[start : start + TASKS_A_CALL])
+                )
+            found += [_task(task) for task in answer.get("tasks", [])]
+        return found
+
+    @property
+    def _registration(self) -> Any:  # noqa: ANN401 - a shape of botocore
+        """What RegisterTaskDefinition takes, as the installed AWS model has it."""
+        model = self._reads.meta.service_model
+        return model.operation_model("RegisterTaskDefinition").input_shape
+
+    def _keep_raw(self, response_dict: Json, **_: object) -> None:
+        self._raw = response_dict["body"]
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
+def _service(raw: Any) -> Service:  # noqa: ANN401 - the shape of botocore
+    configuration = raw.get("deploymentConfiguration", {})
+    return Service(
+        arn=raw.get("serviceArn", ""),
+        name=raw.get("serviceName", ""),
+        status=raw.get("status", ""),
+        controller=raw.get("deploymentController", {}).get("type", "ECS"),
+        scheduling=raw.get("schedulingStrategy", "REPLICA"),
+        strategy=configuration.get("strategy") or "ROLLING",
+        task_definition=raw.get("taskDefinition", ""),
+        desired=raw.get("desiredCount", 0),
+        running=raw.get("runningCount", 0),
+        pending=raw.get("pendingCount", 0),
+        minimum_healthy_percent=configuration.get("minimumHealthyPercent", 100),
+        maximum_percent=configuration.get("maximumPercent", 200),
+        grace_seconds=raw.get("healthCheckGracePeriodSeconds", 0),
+        early_success=bool(configuration.get("earlySuccessCriteria", {}).get("enable")),
+        deployments=tuple(_deployment(d) for d in raw.get("deployments", [])),
+        load_balancing=tuple(
+            LoadBalancing(
+                target_group_arn=lb.get("targetGroupArn"),
+                container=lb.get("containerName"),
+                port=lb.get("containerPort"),
+            )
+            for lb in raw.get("loadBalancers", [])
+        ),
+        events=tuple(_events(raw.get("events", []))),
+        current_service_deployment=raw.get("currentServiceDeployment") or None,
+    )
+
+
+def _events(raw: Iterable[Any]) -> Iterator[Event]:
+    for event in raw:
+        if event.get("createdAt"):
+            yield Event(
+                id=event.get("id", ""), at=event["createdAt"], message=event.get("message", "")
+            )
+
+
+def _deployment(raw: Any) -> Deployment:  # noqa: ANN401 - the shape of botocore
+    return Deployment(
+        id=raw.get("id", ""),
+        status=raw.get("status", ""),
+        task_definition=raw.get("taskDefinition", ""),
+        rollout_state=raw.get("rolloutState"),
+        reason=raw.get("rolloutStateReason", ""),
+        desired=raw.get("desiredCount", 0),
+        running=raw.get("runningCount", 0),
+        pending=raw.get("pendingCount", 0),
+        failed_tasks=raw.get("failedTasks", 0),
+        created_at=raw.get("createdAt"),
+    )
+
+
+def _service_deployment(raw: Any) -> ServiceDeployment:  # noqa: ANN401 - the shape of botocore
+    return ServiceDeployment(
+        arn=raw.get("serviceDeploymentArn", ""),
+        status=raw.get("status", ""),
+        reason=raw.get("statusReason", ""),
+        rollback_reason=raw.get("rollback", {}).get("reason", ""),
+        breaker=raw.get("deploymentCircuitBreaker", {}).get("status", ""),
+        alarms=tuple(raw.get("alarms", {}).get("triggeredAlarmNames", [])),
+    )
+
+
+def _task(raw: Any) -> Task:  # noqa: ANN401 - the shape of botocore
+    return Task(
+        arn=raw["taskArn"],
+        started_by=raw.get("startedBy", ""),
+        task_definition=raw.get("taskDefinitionArn", ""),
+        last_status=raw.get("lastStatus", ""),
+        health=raw.get("healthStatus", "UNKNOWN"),
+        stop_code=raw.get("stopCode", ""),
+        stopped_reason=raw.get("stoppedReason", ""),
+        created_at=raw.get("createdAt"),
+        started_at=raw.get("startedAt"),
+        stopped_at=raw.get("stoppedAt"),
+        containers=tuple(
+            Container(
+                name=c.get("name", ""),
+                image=c.get("image", ""),
+                digest=c.get("imageDigest"),
+                exit_code=c.get("exitCode"),
+                reason=c.get("reason", ""),
+                health=c.get("healthStatus", "UNKNOWN"),
+            )
+            for c in raw.get("containers", [])
+        ),
+    )

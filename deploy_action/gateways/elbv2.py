@@ -1,0 +1,141 @@
+"""Load balancers in our words: where a service answers, and what slows its rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deploy_action.gateways.aws import READS, answering
+
+if TYPE_CHECKING:
+    import boto3
+
+WEB_PROTOCOLS = {"HTTP": 80, "HTTPS": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """A way in from outside: one listener of the load balancer."""
+
+    base_url: str
+    """`scheme://host[:port]`, without a path."""
+    internal: bool
+    load_balancer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetHealth:
+    """One target of a target group."""
+
+    target: str
+    state: str
+    reason: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetTiming:
+    """The settings of a target group that a rollout waits for, in seconds."""
+
+    check_interval: float
+    deregistration_delay: float
+
+
+class Elbv2:
+    """The load-balancing API of one region."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._client = session.client("elbv2", config=READS)
+
+    def address(self, target_group_arn: str) -> Address | None:
+        """The listener that leads to this target group; None where none does.
+
+        Plain HTTP is preferred: its name needs no certificate. A host condition
+        of the listener's rule gives the name to ask for.
+        """
+        with answering("elasticloadbalancing:DescribeTargetGroups"):
+            groups = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])
+        found: list[tuple[bool, Address]] = []
+        for arn in groups["TargetGroups"][0].get("LoadBalancerArns", []):
+            with answering("elasticloadbalancing:DescribeLoadBalancers"):
+                balancers = self._client.describe_load_balancers(LoadBalancerArns=[arn])
+            balancer: Any = balancers["LoadBalancers"][0]
+            with answering("elasticloadbalancing:DescribeListeners"):
+                listeners = self._client.describe_listeners(LoadBalancerArn=arn)
+            for listener in listeners["Listeners"]:
+                protocol = listener.get("Protocol", "")
+                if protocol not in WEB_PROTOCOLS:
+                    continue
+                leads, host = self._route(listener, target_group_arn)
+                if leads:
+                    address = _address(balancer, listener, host)
+                    found.append((protocol != "HTTP", address))
+        return min(found, key=lambda pair: pair[0])[1] if found else None
+
+    def timing(self, target_group_arn: str) -> TargetTiming:
+        """How fast the target group notices and lets go."""
+        with answering("elasticloadbalancing:DescribeTargetGroups"):
+            groups = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])
+        with answering("elasticloadbalancing:DescribeTargetGroupAttributes"):
+            attributes = self._client.describe_target_group_attributes(
+                TargetGroupArn=target_group_arn
+            )
+        values = {a.get("Key"): a.get("Value") for a in attributes["Attributes"]}
+        return TargetTiming(
+            check_interval=groups["TargetGroups"][0].get("HealthCheckIntervalSeconds", 30),
+            deregistration_delay=float(values.get("deregistration_delay.timeout_seconds") or 300),
+        )
+
+    def target_health(self, target_group_arn: str) -> list[TargetHealth]:
+        """The state of every registered target."""
+        with answering("elasticloadbalancing:DescribeTargetHealth"):
+            answer = self._client.describe_target_health(TargetGroupArn=target_group_arn)
+        return [
+            TargetHealth(
+                target=f"{t['Target']['Id']}:{t['Target'].get('Port', '?')}",
+                state=t.get("TargetHealth", {}).get("State", ""),
+                reason=t.get("TargetHealth", {}).get("Reason", ""),
+                description=t.get("TargetHealth", {}).get("Description", ""),
+            )
+            for t in answer.get("TargetHealthDescriptions", [])
+        ]
+
+    def _route(self, listener: Any, target_group_arn: str) -> tuple[bool, str | None]:  # noqa: ANN401
+        """Whether the listener leads to the group, and the host it wants to be asked for."""
+        with answering("elasticloadbalancing:DescribeRules"):
+            rules = self._client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
+        hosts = [
+            _host(rule)
+            for rule in rules
+            if any(_forwards(action, target_group_arn) for action in rule.get("Actions", []))
+        ]
+        if not hosts:
+            leads = any(_forwards(a, target_group_arn) for a in listener.get("DefaultActions", []))
+            return leads, None
+        return True, next((host for host in hosts if host), None) if None not in hosts else None
+
+
+def _forwards(action: Any, target_group_arn: str) -> bool:  # noqa: ANN401 - the shape of botocore
+    if action.get("TargetGroupArn") == target_group_arn:
+        return True
+    groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
+    return any(group.get("TargetGroupArn") == target_group_arn for group in groups)
+
+
+def _host(rule: Any) -> str | None:  # noqa: ANN401 - the shape of botocore
+    for condition in rule.get("Conditions", []):
+        if condition.get("Field") == "host-header":
+            values = condition.get("HostHeaderConfig", {}).get("Values") or condition.get("Values")
+            plain = [v for v in values or [] if "*" not in v and "?" not in v]
+            return plain[0] if plain else None
+    return None
+
+
+def _address(balancer: Any, listener: Any, host: str | None) -> Address:  # noqa: ANN401
+    protocol, port = listener["Protocol"], listener.get("Port")
+    shown = "" if port == WEB_PROTOCOLS[protocol] else f":{port}"
+    return Address(
+        base_url=f"{protocol.lower()}://{host or balancer['DNSName']}{shown}",
+        internal=balancer.get("Scheme") == "internal",
+        load_balancer=balancer.get("LoadBalancerName", ""),
+    )

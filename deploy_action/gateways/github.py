@@ -1,0 +1,104 @@
+"""The GitHub runner: its files for outputs and summary, and the job's OIDC token."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy_action.errors import Blocked
+from deploy_action.ports import Http, NoAnswer
+
+SUMMARY_LIMIT = 1_000_000
+"""The runner refuses a step summary of more than 1 MiB."""
+REPORTS = ".ecs-deploy"
+TOKEN_SECONDS = 15
+OK = 200
+
+
+class RunnerFiles:
+    """Outputs, summary and report. Outside a runner the paths are unset and nothing is written."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._output = environ.get("GITHUB_OUTPUT")
+        self._summary = environ.get("GITHUB_STEP_SUMMARY")
+        self._workspace = Path(environ.get("GITHUB_WORKSPACE") or ".")
+
+    def set_output(self, name: str, value: str) -> None:
+        """One output, closed by a delimiter that the value cannot contain."""
+        if not self._output:
+            return
+        delimiter = f"end-{secrets.token_hex(16)}"
+        _append(Path(self._output), f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+
+    def append_summary(self, markdown: str) -> None:
+        if self._summary:
+            _append(Path(self._summary), markdown[:SUMMARY_LIMIT] + "\n")
+
+    def write_report(self, name: str, text: str) -> str:
+        """In the workspace, the one folder that every later step sees under the same path.
+
+        Git is told to ignore it, and it belongs to the owner of the workspace:
+        files of root break the next checkout on a runner that is kept.
+        """
+        folder = self._workspace / REPORTS
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+            path = folder / f"{_file_name(name)}.json"
+            path.write_text(text, encoding="utf-8")
+            _give_to_owner(self._workspace, folder, folder / ".gitignore", path)
+        except OSError:
+            # A read-only workspace must not turn a good release into a failure.
+            return ""
+        return f"{REPORTS}/{path.name}"
+
+
+def identity_token(environ: Mapping[str, str], http: Http, audience: str) -> str:
+    """A fresh OIDC token of the job."""
+    url = environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
+    bearer = environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
+    try:
+        answer = http.get(
+            f"{url}&audience={urllib.parse.quote(audience, safe='')}",
+            headers={"Authorization": f"bearer {bearer}"},
+            timeout_seconds=TOKEN_SECONDS,
+        )
+    except NoAnswer as silence:
+        raise _no_token(f"GitHub's token service gave no answer ({silence}).") from silence
+    if answer.status != OK:
+        raise _no_token(f"GitHub's token service answered {answer.status}.")
+    return str(json.loads(answer.body)["value"])
+
+
+def can_ask_for_token(environ: Mapping[str, str]) -> bool:
+    """Whether the job has the permission `id-token: write`."""
+    return bool(environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
+
+
+def _no_token(why: str) -> Blocked:
+    return Blocked(
+        "The role in `role-to-assume` could not be assumed.",
+        why=why,
+        fix="Run the job again; if it stays, check that it has `permissions: id-token: write`.",
+    )
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "report"
+
+
+def _give_to_owner(workspace: Path, *paths: Path) -> None:
+    owner = workspace.stat()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.chown(path, owner.st_uid, owner.st_gid)

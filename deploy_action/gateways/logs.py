@@ -1,0 +1,25 @@
+"""CloudWatch Logs in our words: the last lines of one container."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deploy_action.gateways.aws import READS, answering
+
+if TYPE_CHECKING:
+    import boto3
+
+
+class Logs:
+    """The log groups of one region."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._client = session.client("logs", config=READS)
+
+    def tail(self, group: str, stream: str, lines: int) -> list[str]:
+        """The last `lines` messages of a stream, oldest first."""
+        with answering("logs:GetLogEvents"):
+            answer = self._client.get_log_events(
+                logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
+            )
+        return [event.get("message", "").rstrip("\n") for event in answer.get("events", [])]

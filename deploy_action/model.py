@@ -1,0 +1,248 @@
+"""The words of the domain as values: what AWS said at one moment, in our shape.
+
+Pure data and small questions about it. Nothing here calls anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+"""A JSON object whose shape AWS owns, kept whole so that no field is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The workflow run that this step belongs to."""
+
+    sha: str
+    repository: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who calls AWS, and where."""
+
+    account: str
+    arn: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One entry of `deployments[]` of a service."""
+
+    id: str
+    status: str
+    """PRIMARY, ACTIVE, INACTIVE; unknown values happen and mean "not primary"."""
+    task_definition: str
+    rollout_state: str | None
+    """IN_PROGRESS, COMPLETED, FAILED, or None where ECS does not track it."""
+    reason: str
+    desired: int
+    running: int
+    pending: int
+    failed_tasks: int
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadBalancing:
+    """One entry of `loadBalancers[]` of a service."""
+
+    target_group_arn: str | None
+    container: str | None
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One service event."""
+
+    id: str
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service as DescribeServices or UpdateService showed it once."""
+
+    arn: str
+    name: str
+    status: str
+    controller: str
+    scheduling: str
+    strategy: str
+    task_definition: str
+    desired: int
+    running: int
+    pending: int
+    minimum_healthy_percent: int
+    maximum_percent: int
+    grace_seconds: int
+    early_success: bool
+    """Whether ECS may call a deployment done while tasks of the old revision still run."""
+    deployments: tuple[Deployment, ...]
+    load_balancing: tuple[LoadBalancing, ...]
+    events: tuple[Event, ...]
+    current_service_deployment: str | None
+
+    @property
+    def primary(self) -> Deployment | None:
+        """The deployment that ECS is moving to or has reached."""
+        return next((d for d in self.deployments if d.status == "PRIMARY"), None)
+
+    def deployment(self, deployment_id: str) -> Deployment | None:
+        """The entry with this id, if the answer still lists it."""
+        return next((d for d in self.deployments if d.id == deployment_id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceDeployment:
+    """A service deployment: the record that says "rolled back" in so many words."""
+
+    arn: str
+    status: str
+    reason: str
+    rollback_reason: str
+    breaker: str
+    alarms: tuple[str, ...]
+    """Names of the alarms that stopped it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One container of a task."""
+
+    name: str
+    image: str
+    digest: str | None
+    exit_code: int | None
+    reason: str
+    health: str
+    """HEALTHY, UNHEALTHY or UNKNOWN; UNKNOWN also where no check is defined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One task of a service."""
+
+    arn: str
+    started_by: str
+    task_definition: str
+    last_status: str
+    health: str
+    stop_code: str
+    stopped_reason: str
+    created_at: datetime | None
+    started_at: datetime | None
+    stopped_at: datetime | None
+    containers: tuple[Container, ...]
+
+    @property
+    def id(self) -> str:
+        """The last part of the ARN."""
+        return self.arn.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A registered task definition, whole."""
+
+    arn: str
+    status: str
+    body: Json
+    """`taskDefinition` exactly as the answer had it, unknown fields included."""
+    tags: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def revision(self) -> str:
+        """`family:number`."""
+        return revision_of(self.arn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """An ECR repository."""
+
+    name: str
+    uri: str
+    """`host/name`, as AWS gives it; never put together from parts."""
+    registry_id: str
+    mutability: str
+    exclusions: tuple[str, ...]
+    """Wildcard filters of tags for which the opposite of `mutability` holds."""
+
+    @property
+    def host(self) -> str:
+        """The registry's host, with port where it has one."""
+        return self.uri.split("/", 1)[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryImage:
+    """An image in ECR, with the manifest that a tag needs to move."""
+
+    repository: Repository
+    digest: str
+    manifest: str
+    media_type: str
+
+    @property
+    def uri(self) -> str:
+        """Reference by digest."""
+        return f"{self.repository.uri}@{self.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseImage:
+    """What a container is going to run."""
+
+    reference: str
+    """Goes into the task definition: by digest wherever the digest is known."""
+    tagged: str
+    """The same image by tag, for people."""
+    digests: frozenset[str]
+    """Digests that prove it: its own and, of an index, those of its children. Empty if unknown."""
+    stored: RegistryImage | None = field(default=None)
+    """The ECR record, if its tags are ours to move."""
+
+    @property
+    def digest(self) -> str:
+        """The digest in the reference, or an empty string."""
+        return self.reference.partition("@")[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What the service was before our first write; what "as it was" means."""
+
+    task_definition: str
+    """The revision to go back to."""
+    deployment_ids: frozenset[str]
+    """Every deployment id seen before ours existed: seeing one again is a stale read."""
+    service_deployment: str | None
+    desired: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """A service on its way to a revision, by our doing."""
+
+    service: str
+    task_definition: str
+    deployment_id: str
+    baseline: Baseline
+    started_at: datetime
+    sent_desired: bool = False
+    """Whether we set the desired count, so that undoing has to set it back."""
+
+
+def revision_of(arn: str) -> str:
+    """`family:number` of a task-definition ARN."""
+    return arn.rsplit("/", 1)[-1]

@@ -1,0 +1,159 @@
+"""What the program needs from outside and a test must replace without AWS.
+
+AWS itself has no port: the gateways take real boto3 clients, and the tests put
+a simulator behind those clients. Nothing here knows how a promise is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The only source of time and the only way to wait."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards; only differences mean anything."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC. Compared with the timestamps of AWS."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return after `seconds`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an endpoint said to one GET. Redirects are not followed."""
+
+    status: int
+    body: str
+    """Decoded as UTF-8 with replacement, cut at 64 KiB."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+
+
+class Silence(Enum):
+    """Why an endpoint gave no answer at all."""
+
+    DNS = "dns"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    TLS = "tls"
+    BROKEN = "broken"
+
+
+class NoAnswer(Exception):
+    """The endpoint gave no HTTP answer; `detail` is the text of the lower layer."""
+
+    def __init__(self, silence: Silence, detail: str) -> None:
+        super().__init__(f"{silence.value}: {detail}")
+        self.silence = silence
+        self.detail = detail
+
+
+class Http(Protocol):
+    """One HTTP request, without retries."""
+
+    def get(self, url: str, *, headers: Mapping[str, str], timeout_seconds: float) -> Answer:
+        """Raise NoAnswer where there is no HTTP answer to look at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryLogin:
+    """A user and a short-lived password for one registry host."""
+
+    host: str
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """Everything one image build depends on."""
+
+    context: str
+    """Folder, relative to the workspace or absolute."""
+    dockerfile: str | None
+    """Path, relative to the workspace or absolute; None is `Dockerfile` in the context."""
+    target: str | None
+    platform: str
+    """`linux/amd64` or `linux/arm64`."""
+    tag: str
+    """Full reference that is pushed: `host/repository:tag`."""
+    build_args: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    """Secret id to value. Values reach BuildKit as secret mounts only."""
+    labels: Mapping[str, str]
+    cache_from: str | None
+    """Reference of an image with inline cache, or None for no cache import and export."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildStep:
+    """One finished step of a build."""
+
+    name: str
+    """As BuildKit names it, for example `[2/4] RUN pip install -r requirements.txt`."""
+    seconds: float
+    cached: bool
+    failed: bool = False
+
+
+class BuildError(Exception):
+    """The build or the push failed.
+
+    `step` is the failing step where BuildKit named one, `dockerfile_line` the
+    1-based line it stands on where known, `log` the last lines that step printed.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        step: str | None = None,
+        dockerfile_line: int | None = None,
+        log: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.step = step
+        self.dockerfile_line = dockerfile_line
+        self.log = log
+
+
+class Builder(Protocol):
+    """Builds an image and pushes it."""
+
+    def build_and_push(
+        self, build: Build, login: RegistryLogin, on_step: Callable[[BuildStep], None]
+    ) -> str:
+        """Return the digest (`sha256:…`) of the pushed manifest; raise BuildError.
+
+        `on_step` is called once for every step, when it ends.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineInfo:
+    """What the Docker Engine says of itself."""
+
+    version: str
+    platform: str
+    """`linux/amd64` or `linux/arm64`."""
+    containerd_store: bool
+
+
+class NoEngine(Exception):
+    """No Docker Engine answers; the message is the text of the lower layer."""
+
+
+class Engine(Protocol):
+    """The Docker Engine, for everything that is not a build."""
+
+    def info(self) -> EngineInfo:
+        """Raise NoEngine where none answers."""

@@ -1,0 +1,482 @@
+"""Everything that is known and decided before the first write. Reads only."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deploy_action import health, task_definition
+from deploy_action.errors import AwsError, Blocked, Refusal
+from deploy_action.gateways.ecr import ECR_HOST
+from deploy_action.health import Endpoint, Expectation, probe
+from deploy_action.model import (
+    Baseline,
+    Definition,
+    Deployment,
+    Json,
+    Repository,
+    Service,
+    revision_of,
+)
+from deploy_action.rollout import convict
+from deploy_action.task_definition import Changes, DefinitionProblem
+from deploy_action.watch import Look, watch
+
+if TYPE_CHECKING:
+    from deploy_action.gateways import Gateways
+    from deploy_action.inputs import Inputs
+    from deploy_action.report.journal import Journal
+
+PLACEHOLDER = "image-of-this-release"
+SHORTEST_LIMIT, LONGEST_LIMIT = 600.0, 3600.0
+START_SECONDS = 60.0
+"""Provision, pull and start of a Fargate task, generously; a guess where nothing can be read."""
+STOP_SECONDS = 30.0
+"""ECS's default between SIGTERM and SIGKILL."""
+DRAIN_SECONDS = 300.0
+"""The default deregistration delay of a target group, where its own cannot be read."""
+SETTLE_SECONDS = 40.0
+"""ECS calls a task without any health check healthy after this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is going to happen, and to what."""
+
+    service: Service
+    baseline: Baseline
+    running: Definition
+    """The revision that the service runs."""
+    base: Json
+    """The registrable body that the new revision grows from."""
+    containers: tuple[str, ...]
+    """Containers that get the image of this release."""
+    other_images: Mapping[str, str]
+    """Container name to image, where `container-name` gives one."""
+    repository: Repository | None
+    platform: str
+    endpoint: Endpoint | None
+    expectation: Expectation | None
+    old_expectation: Expectation | None
+    """What the old revision must answer after a rollback: what it answered before."""
+    limit_seconds: float
+
+
+def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journal) -> Plan:
+    """The plan, or Blocked: nothing was touched."""
+    service = _service(inputs, gateways)
+    _check_kind(service)
+    service = _settle(service, inputs, gateways, journal)
+    primary = service.primary
+    if primary is None:
+        raise Blocked(
+            f"The service {service.name!r} shows no PRIMARY deployment.",
+            why="ECS lists none, so there is nothing to compare with or to go back to.",
+            fix="Run the workflow again in a minute; if it stays, look at the service in ECS.",
+        )
+    running = gateways.ecs.definition(primary.task_definition)
+    base = _base(inputs, workspace, running, gateways)
+    _check_body(gateways, base, "the task definition")
+    repository = _repository(inputs, gateways)
+    containers, others = _containers(inputs, base, service, repository)
+    _check_render(inputs, gateways, base, containers, others)
+    endpoint = _endpoint(inputs, service, gateways, journal)
+    expectation = _expectation(inputs) if endpoint else None
+    platform = inputs.platform or task_definition.platform(base)
+    _check_platform(inputs, base, journal)
+    return Plan(
+        service=service,
+        baseline=_baseline(service, primary),
+        running=running,
+        base=base,
+        containers=containers,
+        other_images=others,
+        repository=repository,
+        platform=platform,
+        endpoint=endpoint,
+        expectation=expectation,
+        old_expectation=_before(endpoint, expectation, gateways, journal),
+        limit_seconds=_limit(inputs, service, running, gateways, journal),
+    )
+
+
+def changes(inputs: Inputs, images: Mapping[str, str], containers: Sequence[str]) -> Changes:
+    """The inputs as changes of a task definition."""
+    patch = inputs.task_definition_patch
+    return Changes(
+        images=images,
+        containers=containers,
+        environment=inputs.environment_variables,
+        secrets=inputs.secrets,
+        replace_environment=inputs.environment_mode == "replace",
+        cpu=inputs.cpu,
+        memory=inputs.memory,
+        patch=task_definition.parse_patch(patch) if patch else {},
+    )
+
+
+def _service(inputs: Inputs, gateways: Gateways) -> Service:
+    try:
+        return gateways.ecs.service(inputs.service)
+    except AwsError as error:
+        if error.refusal is not Refusal.MISSING:
+            raise
+        identity = gateways.identity
+        where = f"account {identity.account}, {identity.region}, cluster {inputs.cluster!r}"
+        if "Cluster" in error.code:
+            raise Blocked(
+                f"There is no cluster {inputs.cluster!r}.",
+                why=f"ECS knows none of that name in account {identity.account}, "
+                f"{identity.region}.",
+                fix="Correct `cluster`, or the region and the credentials.",
+            ) from error
+        raise Blocked(
+            f"There is no service {inputs.service!r}.",
+            why=f"ECS knows none of that name in {where}.",
+            fix=_near(inputs.service, gateways),
+        ) from error
+
+
+def _near(name: str, gateways: Gateways) -> str:
+    try:
+        names = gateways.ecs.service_names()
+    except AwsError:
+        names = []
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+    if near:
+        return f"Correct `service`: did you mean {' or '.join(map(repr, near))}?"
+    return "Correct `service`, `cluster` or `aws-region`."
+
+
+def _check_kind(service: Service) -> None:
+    if service.status != "ACTIVE":
+        raise Blocked(
+            f"The service {service.name!r} is {service.status}.",
+            why="A service that is being deleted takes no deployment.",
+            fix="Create the service again, or correct `service`.",
+        )
+    if service.controller != "ECS":
+        raise Blocked(
+            f"The service {service.name!r} has the deployment controller {service.controller}.",
+            why="Only services that ECS itself deploys can be followed and rolled back here.",
+            fix="Set `deploymentController` to `ECS`; AWS allows that for a running service.",
+        )
+    if service.strategy != "ROLLING":
+        raise Blocked(
+            f"The service {service.name!r} deploys with the strategy {service.strategy}.",
+            why="Only rolling deployments can be followed and rolled back here.",
+            fix="Set `deploymentConfiguration.strategy` to `ROLLING`.",
+        )
+
+
+def _settle(service: Service, inputs: Inputs, gateways: Gateways, journal: Journal) -> Service:
+    """Wait for a deployment that is already on its way.
+
+    A third deployment started while ECS rolls back can stall the service, and
+    somebody else's release is not ours to replace. But a deployment whose tasks
+    only fail would never settle, and replacing it is why people push a fix.
+    """
+    if not _is_moving(service):
+        return service
+    first = service.primary
+    journal.say(
+        f"a deployment of {revision_of(first.task_definition) if first else 'another revision'} "
+        "is already on its way; waiting for it"
+    )
+
+    def look() -> Look[Service]:
+        latest = gateways.ecs.service(inputs.service)
+        primary = latest.primary
+        if primary is None or not _is_moving(latest):
+            return Look("it has settled", latest)
+        line = f"{primary.running}/{primary.desired} running, {primary.failed_tasks} failed"
+        return Look(line, latest if _is_failing(latest, primary, inputs, gateways) else None)
+
+    limit = (inputs.rollout_timeout_minutes or SHORTEST_LIMIT / 60) * 60
+    settled = watch(look, clock=gateways.clock, journal=journal, limit_seconds=limit)
+    if settled is None:
+        raise Blocked(
+            f"Another deployment of {service.name!r} is still on its way.",
+            why=f"It did not settle within {limit / 60:.0f} minutes, and it was not started here.",
+            fix="Wait for it or stop it in ECS, then run the workflow again.",
+        )
+    if _is_moving(settled):
+        journal.note(
+            "The deployment that was on its way only fails; this release replaces it. "
+            "A rollback would go to the last revision that worked."
+        )
+    return settled
+
+
+def _is_moving(service: Service) -> bool:
+    primary = service.primary
+    return primary is not None and primary.rollout_state == "IN_PROGRESS"
+
+
+def _is_failing(service: Service, primary: Deployment, inputs: Inputs, gateways: Gateways) -> bool:
+    """Whether the deployment in flight is beyond hope. One that is a rollback never counts."""
+    if "rolling back" in primary.reason.lower():
+        return False
+    try:
+        tasks = gateways.ecs.tasks(gateways.ecs.task_arns(service.name, stopped=True))
+    except AwsError:
+        return primary.failed_tasks >= inputs.fail_after_stopped_tasks
+    own = tuple(t for t in tasks if t.started_by == primary.id)
+    return convict(own, inputs.fail_after_stopped_tasks) is not None
+
+
+def _baseline(service: Service, primary: Deployment) -> Baseline:
+    """What to go back to: the PRIMARY revision, unless it never worked and an older one did."""
+    good = primary
+    if primary.rollout_state != "COMPLETED":
+        older = [d for d in service.deployments if d.rollout_state == "COMPLETED"]
+        good = older[0] if older else primary
+    return Baseline(
+        task_definition=good.task_definition,
+        deployment_ids=frozenset(d.id for d in service.deployments),
+        service_deployment=service.current_service_deployment,
+        desired=service.desired,
+    )
+
+
+def _base(inputs: Inputs, workspace: Path, running: Definition, gateways: Gateways) -> Json:
+    """The body that the new revision grows from."""
+    reference = inputs.task_definition
+    if reference is None:
+        return gateways.ecs.registrable(running)
+    path = workspace / reference
+    if path.suffix.lower() in {".json", ".yml", ".yaml"} or path.is_file():
+        return _from_file(path, reference, gateways)
+    try:
+        return gateways.ecs.registrable(gateways.ecs.definition(reference))
+    except AwsError as error:
+        if error.refusal not in {Refusal.INVALID, Refusal.MISSING}:
+            raise
+        raise Blocked(
+            f"The task definition {reference!r} cannot be read.",
+            why=f"There is no such file in the workspace, and ECS says: {error.message}",
+            fix="Correct `task-definition`: a file, a family, `family:revision` or an ARN.",
+        ) from error
+
+
+def _from_file(path: Path, reference: str, gateways: Gateways) -> Json:
+    try:
+        text = path.read_text(encoding="utf-8")
+        return gateways.ecs.writable(task_definition.parse(text))
+    except OSError as error:
+        raise Blocked(
+            f"The task definition {reference!r} cannot be read.",
+            why=f"{error.strerror or error}.",
+            fix="Check the path (it starts at the workspace), and that the job ran "
+            "actions/checkout before this step.",
+        ) from error
+    except ValueError as error:
+        raise Blocked(
+            f"The task definition {reference!r} cannot be used.",
+            why=f"{error}.",
+            fix="Correct the file; it is what `aws ecs register-task-definition` takes.",
+        ) from error
+
+
+def _check_body(gateways: Gateways, body: Json, what: str) -> None:
+    problems = gateways.ecs.problems(body)
+    if problems:
+        raise Blocked(
+            f"{what[0].upper()}{what[1:]} would lose or bend something.",
+            why="The model of the AWS API does not know it like this:\n"
+            + "\n".join(f"- {problem}" for problem in problems),
+            fix="Correct the named keys. If AWS added such a field lately, use a newer version "
+            "of this action.",
+        )
+
+
+def _containers(
+    inputs: Inputs, base: Json, service: Service, repository: Repository | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Who gets the image of this release, and who gets one that `container-name` spells out."""
+    others: dict[str, str] = {}
+    plain: list[str] = []
+    for item in inputs.container_name:
+        name, equals, image = item.partition("=")
+        if equals:
+            others[name.strip()] = image.strip()
+        else:
+            plain.append(name)
+    if plain or (others and not (inputs.image or inputs.ecr_repository)):
+        return tuple(plain), others
+    behind = [lb.container for lb in service.load_balancing if lb.container]
+    try:
+        name = task_definition.choose_container(
+            base, behind, repository.uri if repository else None
+        )
+    except DefinitionProblem as problem:
+        raise _misfit(problem) from problem
+    return (() if name in others else (name,)), others
+
+
+def _check_render(
+    inputs: Inputs,
+    gateways: Gateways,
+    base: Json,
+    containers: Sequence[str],
+    others: Mapping[str, str],
+) -> None:
+    """Render once with a stand-in for the image, so that no build is wasted on a bad input."""
+    images = {**dict.fromkeys(containers, PLACEHOLDER), **others}
+    try:
+        body = task_definition.render(base, changes(inputs, images, containers))
+    except DefinitionProblem as problem:
+        raise _misfit(problem) from problem
+    _check_body(gateways, body, "the new task definition")
+
+
+def _misfit(problem: DefinitionProblem) -> Blocked:
+    return Blocked(
+        "The inputs do not fit the task definition.",
+        why=f"{problem}.",
+        fix="Correct `container-name`, or the task definition.",
+    )
+
+
+def _repository(inputs: Inputs, gateways: Gateways) -> Repository | None:
+    name = inputs.ecr_repository
+    if name is None:
+        return None
+    host, slash, rest = name.partition("/")
+    if slash and ("." in host or ":" in host):
+        name = rest
+        foreign = ECR_HOST.fullmatch(host) and not host.startswith(gateways.identity.account)
+        if foreign and inputs.registry != host:
+            raise Blocked(
+                f"The repository {inputs.ecr_repository!r} belongs to another account.",
+                why=f"The job runs in account {gateways.identity.account}.",
+                fix=f"Set `registry: {host}` to use the registry of that account.",
+            )
+    try:
+        return gateways.ecr.repository(name)
+    except AwsError as error:
+        if error.refusal is not Refusal.MISSING:
+            raise
+        raise Blocked(
+            f"There is no ECR repository {name!r}.",
+            why=f"ECR says: {error.message}",
+            fix="Create the repository, or correct `ecr-repository`, `registry` or the region.",
+        ) from error
+
+
+def _endpoint(
+    inputs: Inputs, service: Service, gateways: Gateways, journal: Journal
+) -> Endpoint | None:
+    headers = dict(health.parse_header(line) for line in inputs.health_headers)
+    if inputs.health_url:
+        return Endpoint(url=inputs.health_url, headers=headers)
+    if not inputs.health_path:
+        return None
+    groups = [lb.target_group_arn for lb in service.load_balancing if lb.target_group_arn]
+    for arn in groups:
+        if address := gateways.elbv2.address(arn):
+            if address.internal:
+                journal.note(
+                    f"The load balancer {address.load_balancer} is internal: the runner must be "
+                    "inside its network to reach it."
+                )
+            return Endpoint(
+                url=address.base_url + inputs.health_path,
+                headers=headers,
+                found=f"`health-path` on load balancer {address.load_balancer}",
+            )
+    raise Blocked(
+        "`health-path` has no host to be asked from.",
+        why="The service has no load balancer."
+        if not groups
+        else "No HTTP or HTTPS listener leads to the target group of the service.",
+        fix="Set `health-url` to a full address, or remove `health-path`.",
+    )
+
+
+def _expectation(inputs: Inputs) -> Expectation:
+    return Expectation(
+        statuses=tuple(health.parse_status(s) for s in inputs.health_status),
+        body=health.parse_body(inputs.health_body) if inputs.health_body else None,
+        json=tuple(health.parse_json(line) for line in inputs.health_json),
+    )
+
+
+def _before(
+    endpoint: Endpoint | None,
+    expectation: Expectation | None,
+    gateways: Gateways,
+    journal: Journal,
+) -> Expectation | None:
+    """Ask once before anything changes, to know what "as it was" means."""
+    if endpoint is None or expectation is None:
+        return None
+    before = probe(gateways.http, endpoint, expectation)
+    was = expectation.as_before(before.answer)
+    if was is None:
+        journal.note(
+            f"The endpoint {endpoint.url} did not answer well before this release either "
+            f"({before.problem}), so a rollback can only be verified by its tasks."
+        )
+    return was
+
+
+def _check_platform(inputs: Inputs, base: Json, journal: Journal) -> None:
+    wanted = task_definition.platform(base)
+    if inputs.platform and inputs.platform != wanted:
+        journal.note(
+            f"`platform` is {inputs.platform}, but the task definition runs on {wanted}; "
+            "its tasks will not start."
+        )
+
+
+def _limit(
+    inputs: Inputs,
+    service: Service,
+    running: Definition,
+    gateways: Gateways,
+    journal: Journal,
+) -> float:
+    """Seconds that the rollout may take: the user's word, or twice what its settings add up to."""
+    if inputs.rollout_timeout_minutes is not None:
+        return inputs.rollout_timeout_minutes * 60
+    interval, drain = SETTLE_SECONDS, 0.0
+    for balanced in service.load_balancing:
+        interval, drain = 30.0, DRAIN_SECONDS
+        if balanced.target_group_arn is None:
+            continue
+        try:
+            timing = gateways.elbv2.timing(balanced.target_group_arn)
+        except AwsError as error:
+            journal.say(f"the target group's settings could not be read: {error}")
+            continue
+        interval, drain = timing.check_interval, timing.deregistration_delay
+    expected = expected_seconds(service, running.body, interval, drain)
+    limit = min(max(2 * expected, SHORTEST_LIMIT), LONGEST_LIMIT)
+    journal.say(
+        f"by its settings the rollout may take up to {expected / 60:.0f} min; "
+        f"the limit is {limit / 60:.0f} min"
+    )
+    return limit
+
+
+def expected_seconds(service: Service, body: Json, check_interval: float, drain: float) -> float:
+    """Upper estimate of a rolling deployment: waves of starts, then waves of stops."""
+    count = max(service.desired, 1)
+    low = math.ceil(count * service.minimum_healthy_percent / 100)
+    high = count * service.maximum_percent // 100
+    waves = math.ceil(count / max(high - low, 1))
+    containers = body.get("containerDefinitions") or []
+    checks = [c["healthCheck"] for c in containers if c.get("healthCheck")]
+    warm_up = (
+        max((c.get("startPeriod") or 0) + (c.get("interval") or 30) for c in checks)
+        if checks
+        else 0
+    )
+    stop = max([c.get("stopTimeout") or STOP_SECONDS for c in containers] or [STOP_SECONDS])
+    start = START_SECONDS + max(check_interval, warm_up) + service.grace_seconds
+    return waves * (start + drain + stop)

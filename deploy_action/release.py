@@ -1,0 +1,112 @@
+"""Start a rollout: the one call that changes the service, made at most once in effect."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import tenacity
+
+from deploy_action.errors import AwsError, Refusal
+from deploy_action.model import Baseline, Rollout, Service
+
+if TYPE_CHECKING:
+    from deploy_action.gateways import Gateways
+    from deploy_action.report.journal import Journal
+
+TRIES = 4
+LOOKS_AFTER_SILENCE = 2
+"""Reads may lag behind a write, so a lost answer is looked for twice before asking again."""
+WORTH_REPEATING = {Refusal.THROTTLED, Refusal.UNREACHABLE}
+
+
+class Overtaken(Exception):
+    """While our request was in doubt somebody else's deployment appeared."""
+
+    def __init__(self, deployment: str) -> None:
+        super().__init__(deployment)
+        self.deployment = deployment
+
+
+class NothingStarted(Exception):
+    """ECS accepted the request and yet created no deployment."""
+
+
+def start(
+    service: str,
+    task_definition: str,
+    baseline: Baseline,
+    gateways: Gateways,
+    journal: Journal,
+    *,
+    desired: int | None = None,
+    force: bool = False,
+) -> Rollout:
+    """Move the service to `task_definition`.
+
+    UpdateService has no token that would make a repetition harmless: repeated
+    with force it starts a second deployment. So a lost answer is followed by a
+    look, and the request is repeated only if the service shows no trace of it.
+    """
+    started_at = gateways.clock.now()
+
+    def ask() -> Service:
+        try:
+            return gateways.ecs.update(service, task_definition, desired=desired, force=force)
+        except AwsError as error:
+            if error.refusal is not Refusal.UNREACHABLE:
+                raise
+            journal.say(f"the answer was lost ({error}); looking whether it took effect")
+            if found := _trace(service, task_definition, baseline, gateways):
+                return found
+            raise
+
+    retry: tenacity.Retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(
+            lambda e: isinstance(e, AwsError) and e.refusal in WORTH_REPEATING
+        ),
+        wait=tenacity.wait_exponential(multiplier=2, max=15),
+        stop=tenacity.stop_after_attempt(TRIES),
+        sleep=gateways.clock.sleep,
+        reraise=True,
+    )
+    answer = retry(ask)
+    primary = answer.primary
+    if primary is None or primary.task_definition != task_definition:
+        raise NothingStarted
+    if primary.id in baseline.deployment_ids:
+        raise NothingStarted
+    return Rollout(
+        service=service,
+        task_definition=task_definition,
+        deployment_id=primary.id,
+        baseline=Baseline(
+            task_definition=baseline.task_definition,
+            deployment_ids=frozenset(
+                baseline.deployment_ids | {d.id for d in answer.deployments if d.id != primary.id}
+            ),
+            service_deployment=baseline.service_deployment,
+            desired=baseline.desired,
+        ),
+        # The clock of AWS dates the deployment; ours may be off.
+        started_at=primary.created_at or started_at,
+        sent_desired=desired is not None,
+    )
+
+
+def _trace(
+    service: str, task_definition: str, baseline: Baseline, gateways: Gateways
+) -> Service | None:
+    """The service as the lost request left it; None where it left no trace."""
+    for _ in range(LOOKS_AFTER_SILENCE):
+        gateways.clock.sleep(3)
+        try:
+            seen = gateways.ecs.service(service)
+        except AwsError:
+            continue
+        primary = seen.primary
+        if primary is None or primary.id in baseline.deployment_ids:
+            continue
+        if primary.task_definition == task_definition:
+            return seen
+        raise Overtaken(primary.id)
+    return None

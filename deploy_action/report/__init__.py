@@ -1,0 +1,1 @@
+"""What people and later steps read: the log, the outputs, the summary, the JSON report."""

@@ -1,0 +1,215 @@
+"""What happened so far: told in the log as it happens, kept for the summary and the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from deploy_action.errors import ActionError
+from deploy_action.model import Run
+from deploy_action.ports import BuildStep, Clock
+from deploy_action.report.console import Console
+from deploy_action.report.redact import Redactor
+
+TENTHS_BELOW, MINUTES_FROM = 10, 100
+LINES_REPEATED = 12
+"""Of a failed phase, so that a reader need not unfold its group."""
+
+
+class Runner(Protocol):
+    """The files through which a step talks to the runner."""
+
+    def set_output(self, name: str, value: str) -> None: ...
+
+    def append_summary(self, markdown: str) -> None: ...
+
+    def write_report(self, name: str, text: str) -> str:
+        """Return the path as later steps see it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Facts:
+    """The outputs of the step, each under its own name with hyphens. Empty until known."""
+
+    verdict: str = ""
+    image: str = ""
+    image_digest: str = ""
+    image_uri: str = ""
+    task_definition_arn: str = ""
+    previous_task_definition_arn: str = ""
+    deployment_id: str = ""
+    service_deployment_arn: str = ""
+    rolled_back: str = "false"
+    url: str = ""
+    failure_cause: str = ""
+    duration_seconds: str = ""
+    report: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Phase:
+    """One phase of the run, as it went."""
+
+    number: int
+    title: str
+    result: str = ""
+    seconds: float = 0.0
+    failed: bool = False
+    lines: list[str] = field(default_factory=list, repr=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class Story:
+    """Everything the summary and the JSON report are made of."""
+
+    service: str
+    cluster: str
+    run: Run
+    region: str = ""
+    account: str = ""
+    facts: Facts = field(default_factory=Facts)
+    phases: list[Phase] = field(default_factory=list)
+    build_steps: list[BuildStep] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    """Lines: how the new task definition differs from the one that ran."""
+    verification: list[str] = field(default_factory=list)
+    """Sentences: what was verified, and what was not."""
+    notes: list[str] = field(default_factory=list)
+    """Warnings that the user should read although nothing failed."""
+    rollback: str = ""
+    """Sentence: how the service was put back, if it was."""
+    what: str = ""
+    why: str = ""
+    fix: str = ""
+    evidence: list[str] = field(default_factory=list)
+    log_tail: list[str] = field(default_factory=list)
+    """Last lines of the failed container."""
+
+
+class Journal:
+    """The one place that knows what was already said and found."""
+
+    def __init__(
+        self, console: Console, redact: Redactor, clock: Clock, runner: Runner, story: Story
+    ) -> None:
+        self.console = console
+        self.redact = redact
+        self.story = story
+        self._clock = clock
+        self._runner = runner
+        self._started = clock.monotonic()
+        self._open: Phase | None = None
+
+    def record(self, **facts: str) -> None:
+        """Keep facts and write them as outputs at once: a cancelled run has them too."""
+        for name, value in facts.items():
+            setattr(self.story.facts, name, value)
+            self._runner.set_output(name.replace("_", "-"), self.redact(value))
+
+    @contextmanager
+    def phase(self, title: str) -> Iterator[Phase]:
+        """A numbered, timed group of the log. On failure its last lines stand outside the fold."""
+        phase = Phase(number=len(self.story.phases) + 1, title=title)
+        self.story.phases.append(phase)
+        outer, self._open = self._open, phase
+        started = self._clock.monotonic()
+        self.console.open_group(f"{phase.number} {title}")
+        try:
+            yield phase
+        except BaseException:
+            phase.failed = True
+            raise
+        finally:
+            phase.seconds = self._clock.monotonic() - started
+            self._open = outer
+            self.console.close_group()
+            mark = "✗" if phase.failed else "✓"
+            result = "did not succeed" if phase.failed else phase.result
+            self.console.line(f"{mark} {phase.number} {title}: {result} ({span(phase.seconds)})")
+            if phase.failed:
+                for line in phase.lines[-LINES_REPEATED:]:
+                    self.console.line(f"  {line}")
+
+    def say(self, text: str) -> None:
+        """A line of the log, inside the open phase."""
+        if self._open:
+            self._open.lines.append(text)
+        self.console.line(text)
+
+    def foreign(self, title: str, lines: Iterable[str]) -> None:
+        """Output of another program, under a title of ours."""
+        self.console.line(title)
+        self.console.foreign(lines)
+
+    def note(self, text: str) -> None:
+        """Something that did not fail and yet wants attention."""
+        self.story.notes.append(text)
+        self.console.warning(text)
+
+    def hide(self, *values: str) -> None:
+        """Treat these values as secrets, here and in the runner."""
+        self.redact.hide(values)
+        for value in values:
+            self.console.mask(value)
+
+    def succeed(self, verdict: str, sentence: str) -> None:
+        """The good end."""
+        self.story.what = sentence
+        self.record(verdict=verdict)
+        self.console.line()
+        self.console.line(f"{verdict}: {sentence}")
+        for text in self.story.verification:
+            self.console.line(f"  {text}")
+
+    def fail(self, error: ActionError) -> None:
+        """The bad end: one annotation, the whole story in the log."""
+        self.story.what, self.story.why, self.story.fix = error.what, error.why, error.fix
+        self.story.evidence = list(error.evidence)
+        self.record(verdict=error.verdict, failure_cause=" ".join(error.why.split()))
+        self.console.line()
+        self.console.line(f"{error.verdict}: {error.what}")
+        self.console.line(_indented("Why:   ", error.why))
+        self.console.line(_indented("Fix:   ", error.fix))
+        if error.evidence:
+            self.foreign("Proof:", error.evidence)
+        if self.story.log_tail:
+            self.foreign("Last lines of the container:", self.story.log_tail)
+        self.console.error(error.verdict, f"{error.what} {error.why}\nFix: {error.fix}")
+
+    def finish(self, render: Callable[[], str]) -> None:
+        """Write the report and the summary; `render` sees the facts as they are in the end."""
+        seconds = self._clock.monotonic() - self._started
+        self.record(duration_seconds=f"{seconds:.1f}")
+        document = self.redact.tree(self.document())
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        self.record(report=self._runner.write_report(self.story.service, text))
+        self._runner.append_summary(self.redact(render()))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the step began."""
+        return self._clock.monotonic() - self._started
+
+    def document(self) -> dict[str, Any]:
+        """The report as a JSON value."""
+        document = dataclasses.asdict(self.story)
+        for phase in document["phases"]:
+            del phase["lines"]
+        return {**document.pop("facts"), **document}
+
+
+def span(seconds: float) -> str:
+    """`0.4 s`, `48 s`, `3 min 05 s`."""
+    if seconds < TENTHS_BELOW:
+        return f"{seconds:.1f} s"
+    if seconds < MINUTES_FROM:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def _indented(label: str, text: str) -> str:
+    return label + text.replace("\n", "\n" + " " * len(label))

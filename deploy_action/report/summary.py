@@ -1,0 +1,122 @@
+"""The step summary: one page of Markdown that can be read alone. Pure."""
+
+from __future__ import annotations
+
+from deploy_action.model import revision_of
+from deploy_action.report.console import visible
+from deploy_action.report.journal import Phase, Story, span
+
+GOOD = {"deployed", "unchanged", "deployed-unverified"}
+MARKS = {"deployed-unverified": "⚠️", "superseded": "⚠️", "unknown": "❔"}
+STEPS_SHOWN = 40
+
+
+def render(story: Story) -> str:
+    """The summary of one step."""
+    facts = story.facts
+    verdict = facts.verdict or "cancelled"
+    mark = MARKS.get(verdict) or ("✅" if verdict in GOOD else "❌")
+    parts = [f"## {mark} {_code(story.service)}: {verdict}", "", _text(story.what), ""]
+    if verdict not in GOOD and story.why:
+        parts += [*_quoted("Why", story.why), *_fix(story.fix)]
+    if story.rollback:
+        parts += [f"**Rolled back.** {_text(story.rollback)}", ""]
+    parts += _table(story)
+    parts += [f"- {_text(sentence)}" for sentence in story.verification] + [""]
+    parts += [f"> ⚠️ {_text(note)}\n" for note in story.notes]
+    parts += _folded("Proof", story.evidence, is_open=True)
+    parts += _folded("Last lines of the container", story.log_tail, is_open=True)
+    parts += _folded("What changed in the task definition", story.changes)
+    parts += _folded(
+        "Build steps",
+        [_step(s.name, s.seconds, s.cached, s.failed) for s in story.build_steps[-STEPS_SHOWN:]],
+    )
+    parts += _phases(story.phases)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _table(story: Story) -> list[str]:
+    facts = story.facts
+    rows = [
+        ("Service", f"{_code(f'{story.cluster}/{story.service}')} in {_code(story.region)}"),
+        ("Revision", _revisions(story)),
+        ("Image", _code(facts.image_uri or facts.image)),
+        ("Digest", _code(facts.image_digest)),
+        ("Deployment", _code(facts.deployment_id)),
+        ("Endpoint", facts.url),
+        ("Commit", _code(story.run.sha[:12])),
+        ("Time", span(float(facts.duration_seconds)) if facts.duration_seconds else ""),
+    ]
+    shown = [f"| {name} | {value} |" for name, value in rows if value]
+    return ["| | |", "| --- | --- |", *shown, ""]
+
+
+def _revisions(story: Story) -> str:
+    """Which revision came from which; the one that serves now stands in bold."""
+    facts = story.facts
+    old = revision_of(facts.previous_task_definition_arn)
+    new = revision_of(facts.task_definition_arn)
+    if not new or old == new:
+        return _code(old)
+    if facts.verdict in GOOD:
+        return f"{_code(old)} → **{_code(new)}**"
+    return (
+        f"**{_code(old)}** (not {_code(new)})"
+        if facts.rolled_back == "true"
+        else f"{_code(old)} → {_code(new)}"
+    )
+
+
+def _quoted(label: str, text: str) -> list[str]:
+    first, *rest = text.split("\n")
+    return [f"**{label}:** {_text(first)}", *(_text(line) for line in rest), ""]
+
+
+def _fix(text: str) -> list[str]:
+    """The fix; commands that a human must type go into a block to copy."""
+    first, *rest = text.split("\n")
+    lines = [f"**Fix:** {_text(first)}", ""]
+    return [*lines, *_block(rest), ""] if rest else lines
+
+
+def _folded(title: str, lines: list[str], *, is_open: bool = False) -> list[str]:
+    if not lines:
+        return []
+    state = " open" if is_open else ""
+    return [f"<details{state}><summary>{title}</summary>", "", *_block(lines), "", "</details>", ""]
+
+
+def _phases(phases: list[Phase]) -> list[str]:
+    if not phases:
+        return []
+    lines = [
+        f"{'✗' if p.failed else '✓'} {p.number} {p.title} ({span(p.seconds)})"
+        + (f": {p.result}" if p.result else "")
+        for p in phases
+    ]
+    return _folded("Phases", lines)
+
+
+def _step(name: str, seconds: float, cached: bool, failed: bool) -> str:  # noqa: FBT001
+    return f"{'✗' if failed else '✓'} {name}  {'cached' if cached else span(seconds)}"
+
+
+def _block(lines: list[str]) -> list[str]:
+    """A code block that its content cannot close."""
+    text = [visible(line) for line in lines]
+    fence = "```"
+    while any(fence in line for line in text):
+        fence += "`"
+    return [f"{fence}text", *text, fence]
+
+
+def _text(text: str) -> str:
+    """Text from anywhere, with nothing that Markdown or HTML would act on."""
+    shown = visible(" ".join(text.split()))
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("[", "\\[")):
+        shown = shown.replace(char, entity)
+    return shown
+
+
+def _code(text: str) -> str:
+    return f"`{visible(text).replace('`', '')}`" if text else ""

@@ -1,0 +1,224 @@
+"""Put the service back on the revision it had, and prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deploy_action.errors import AwsError, Refusal
+from deploy_action.follow import Follower, Seen, Unreadable
+from deploy_action.model import Baseline, Rollout, revision_of
+from deploy_action.release import NothingStarted, Overtaken, start
+from deploy_action.rollout import (
+    EcsRollbackFailed,
+    EcsRolledBack,
+    EcsRollsBack,
+    Finished,
+    Moving,
+    Replaced,
+)
+from deploy_action.verify import Claim, Interrupted, NotProved, verify
+from deploy_action.watch import Look, watch
+
+if TYPE_CHECKING:
+    from deploy_action.gateways import Gateways
+    from deploy_action.report.journal import Journal
+
+STOPS_THAT_DOOM_A_ROLLBACK = 5
+"""The old revision did run, so a stop or two of its tasks is not yet a verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """The old revision serves; `sentence` says how that came and how it is known."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRestored:
+    """The service could not be put back, or that could not be proved."""
+
+    problem: str
+    nothing_to_go_back_to: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftAlone:
+    """Another deployment has the service now."""
+
+    by: str
+
+
+Restoration = Restored | NotRestored | LeftAlone
+
+
+class Restorer:
+    """Undoes one rollout."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        claim: Claim,
+        limit_seconds: float,
+        gateways: Gateways,
+        journal: Journal,
+    ) -> None:
+        self._follower = follower
+        self._rollout = follower.rollout
+        self._claim = claim
+        self._limit = limit_seconds
+        self._gateways = gateways
+        self._journal = journal
+
+    def restore(self) -> Restoration:
+        """Undo with the mildest means that the state allows, follow it, verify the old revision."""
+        state = self._state_now()
+        if isinstance(state, Replaced):
+            return LeftAlone(by=state.by)
+        if isinstance(state, EcsRolledBack | EcsRollsBack | EcsRollbackFailed):
+            return self._after_ecs(state)
+        if self._rollout.task_definition == self._rollout.baseline.task_definition:
+            return NotRestored(
+                problem="the service ran the same revision before, so there is none to go back to",
+                nothing_to_go_back_to=True,
+            )
+        if self._stop_with_rollback():
+            return self._after_ecs(EcsRollsBack("asked to by this step"))
+        return self._update_back()
+
+    def _state_now(self) -> Seen:
+        """The state, looked at twice where once leaves a doubt."""
+        state = self._follower.state()
+        if isinstance(state, Moving):
+            self._gateways.clock.sleep(1)
+            state = self._follower.state()
+        return state
+
+    def _stop_with_rollback(self) -> bool:
+        """Whether ECS took over: its own rollback keeps the healthy old tasks."""
+        arn = self._follower.service_deployment
+        if arn is None:
+            return False
+        try:
+            self._gateways.ecs.stop_and_roll_back(arn)
+        except AwsError as error:
+            if error.refusal in {Refusal.UNREACHABLE, Refusal.THROTTLED, Refusal.CONFLICT}:
+                return isinstance(self._follower.state(), EcsRollsBack | EcsRolledBack)
+            self._journal.say(f"ECS does not roll back for us ({error}); updating the service")
+            return False
+        self._journal.say("asked ECS to stop the deployment and to roll back")
+        return True
+
+    def _after_ecs(self, state: Seen) -> Restoration:
+        """Follow a rollback that ECS does."""
+
+        def look() -> Look[Seen]:
+            seen = self._follower.look()
+            # Our stopped tasks still convict the rollout, but that is old news now.
+            settled = (EcsRolledBack, EcsRollbackFailed, Replaced, Unreadable)
+            return Look(seen.line, seen.end if isinstance(seen.end, settled) else None)
+
+        end: Seen | None = state
+        if isinstance(state, EcsRollsBack):
+            end = watch(
+                look, clock=self._gateways.clock, journal=self._journal, limit_seconds=self._limit
+            )
+        if isinstance(end, EcsRolledBack):
+            return self._prove("ECS rolled back", lambda: None)
+        return self._not_restored(end)
+
+    def _update_back(self) -> Restoration:
+        """Ask for the old revision, as for any other."""
+        baseline = self._rollout.baseline
+        try:
+            back = start(
+                self._rollout.service,
+                baseline.task_definition,
+                self._now_as_baseline(),
+                self._gateways,
+                self._journal,
+                desired=baseline.desired if self._rollout.sent_desired else None,
+            )
+        except Overtaken as overtaken:
+            return LeftAlone(by=f"deployment {overtaken.deployment}")
+        except NothingStarted:
+            return NotRestored(problem="ECS accepted the request but started no deployment")
+        except AwsError as error:
+            return NotRestored(problem=f"the request was refused: {error}. {error.fix}")
+        self._journal.say(
+            f"asked for {revision_of(back.task_definition)} again (deployment {back.deployment_id})"
+        )
+        follower = Follower(
+            back, self._gateways.ecs, self._journal, STOPS_THAT_DOOM_A_ROLLBACK, is_release=False
+        )
+        end = watch(
+            follower.look,
+            clock=self._gateways.clock,
+            journal=self._journal,
+            limit_seconds=self._limit,
+        )
+        if isinstance(end, Finished):
+            return self._prove("The service was updated back", lambda: _unless_finished(follower))
+        return self._not_restored(end)
+
+    def _now_as_baseline(self) -> Baseline:
+        service = self._follower.service
+        known = frozenset(d.id for d in service.deployments) if service else frozenset()
+        baseline = self._rollout.baseline
+        return Baseline(
+            task_definition=self._rollout.task_definition,
+            deployment_ids=known | baseline.deployment_ids | {self._rollout.deployment_id},
+            service_deployment=service.current_service_deployment if service else None,
+            desired=baseline.desired,
+        )
+
+    def _prove(self, how: str, still_ours: Callable[[], object | None]) -> Restoration:
+        """Verify the old revision like a new one."""
+        try:
+            proved = verify(self._claim, self._gateways, self._journal, still_ours)
+        except Interrupted as interrupted:
+            state = interrupted.state
+            if isinstance(state, Replaced):
+                return LeftAlone(by=state.by)
+            return NotRestored(problem=_reason(state))
+        if isinstance(proved, NotProved):
+            return NotRestored(
+                problem=f"{how}, but the old revision could not be verified: {proved.problem}"
+            )
+        revision = revision_of(self._rollout.baseline.task_definition)
+        return Restored(sentence=f"{how} to {revision}. {' '.join(proved.sentences)}")
+
+    def _not_restored(self, end: Seen | None) -> Restoration:
+        if isinstance(end, Replaced):
+            return LeftAlone(by=end.by)
+        if end is None:
+            return NotRestored(
+                problem=f"the rollback did not finish within {self._limit / 60:.0f} minutes"
+            )
+        return NotRestored(problem=_reason(end))
+
+
+def _unless_finished(follower: Follower) -> object | None:
+    state = follower.state()
+    return None if isinstance(state, Finished | Moving) else state
+
+
+def _reason(state: object) -> str:
+    if isinstance(state, Unreadable):
+        return f"AWS cannot be read any more: {state.error}"
+    return str(getattr(state, "reason", state))
+
+
+def undo_commands(rollout: Rollout, cluster: str, region: str) -> tuple[str, ...]:
+    """What a human can type to put the service back."""
+    where = f"--region {region} --cluster {cluster}"
+    old = revision_of(rollout.baseline.task_definition)
+    desired = f" --desired-count {rollout.baseline.desired}" if rollout.sent_desired else ""
+    return (
+        f"aws ecs describe-services {where} --services {rollout.service}",
+        f"aws ecs update-service {where} --service {rollout.service} --task-definition {old}"
+        + desired,
+        f"aws ecs wait services-stable {where} --services {rollout.service}",
+    )
