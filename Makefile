@@ -1,0 +1,36 @@
+# The commands of this project. `make` lists them; `make test` and `make demo` set a bare
+# machine up by themselves.
+
+PYTHON ?= python3
+IMAGE ?= ecs-deploy:local
+
+# Runs a command on a machine where everything is there, and stops what it started.
+ON_MACHINE = @$(PYTHON) -m dev.machine run --
+
+.DEFAULT_GOAL := help
+.PHONY: help test check all demo image clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: ## set the machine up, then run every check and every test
+	$(ON_MACHINE) $(MAKE) --no-print-directory all
+
+check: ## format, lint, types, import rules, workflows, Dockerfiles
+	@$(PYTHON) -m dev.environments
+	@.venv/bin/python -m dev.check
+
+# What `make test` runs once the machine is ready.
+all: check
+	@.venv/bin/python -m pytest
+
+demo: ## deploy, replace, roll back and repeat on an emulated AWS
+	$(ON_MACHINE) .venv/bin/python -m dev.demo
+
+image: ## build the action's image as $(IMAGE)
+	$(ON_MACHINE) docker build --tag $(IMAGE) .
+
+clean: ## remove what the set-up made in this folder
+	@rm -rf .venv .venv-ministack .cache
+	@rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
