@@ -1,0 +1,194 @@
+"""Doubles of the programs behind the gateways, and the real ones for tests marked `docker`."""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import docker
+import pytest
+import requests
+from docker.errors import DockerException
+
+from deploy_action.gateways.clock import SystemClock
+from dev.places import BUILDX, MINISTACK_ENVIRONMENT
+
+DATA = Path(__file__).parent / "data"
+"""What buildx 0.29.1 printed against engine 20.10.24, with most `statuses` records left out."""
+
+DIGEST = "sha256:" + "7d" * 32
+
+# -I and -S: a start without site-packages takes a third of the time.
+FAKE_BUILDX = """\
+#!{python} -IS
+import json, os, pathlib, signal, sys, time
+
+here = pathlib.Path(__file__).parent
+orders = json.loads((here / "orders.json").read_text())
+config = pathlib.Path(os.environ["DOCKER_CONFIG"])
+if orders["stubborn"]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+(here / "seen.json").write_text(json.dumps({{
+    "arguments": sys.argv[1:],
+    "environment": dict(os.environ),
+    "login": json.loads((config / "config.json").read_text()),
+    "modes": [config.stat().st_mode & 0o777, (config / "config.json").stat().st_mode & 0o777],
+    "process": os.getpid(),
+}}))
+sys.stderr.write(orders["says"])
+sys.stderr.flush()
+if orders["hangs"]:
+    time.sleep(60)
+if orders["metadata"] is not None:
+    path = sys.argv[sys.argv.index("--metadata-file") + 1]
+    pathlib.Path(path).write_text(orders["metadata"])
+if orders["code"] < 0:
+    os.kill(os.getpid(), -orders["code"])
+sys.exit(orders["code"])
+"""
+
+
+@dataclass(frozen=True)
+class FakeBuildx:
+    """An executable named `buildx` that says and does what it is told beforehand."""
+
+    folder: Path
+
+    def will(
+        self,
+        *,
+        say: str = "",
+        code: int = 0,
+        metadata: str | None = json.dumps({"containerimage.digest": DIGEST}),
+        hang: bool = False,
+        stubborn: bool = False,
+    ) -> None:
+        orders = {"says": say, "code": code, "metadata": metadata}
+        orders |= {"hangs": hang, "stubborn": stubborn}
+        (self.folder / "orders.json").write_text(json.dumps(orders))
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """What the program found when it was started."""
+        found: dict[str, Any] = json.loads((self.folder / "seen.json").read_text())
+        return found
+
+
+@pytest.fixture
+def fake_buildx(tmp_path: Path) -> FakeBuildx:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "buildx"
+    program.write_text(FAKE_BUILDX.format(python=sys.executable))
+    program.chmod(0o755)
+    fake = FakeBuildx(folder)
+    fake.will()
+    return fake
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker Engine of this machine, with buildx beside it."""
+    client, missing = _engine()
+    if client is None:
+        pytest.skip(f"no Docker Engine answers: {missing}")
+    assert BUILDX.is_file(), "make the machine ready first: python3 -m dev.machine run -- true"
+    yield client
+    client.close()
+
+
+def _engine() -> tuple[docker.DockerClient | None, str]:
+    with warnings.catch_warnings():
+        # docker-py drops the socket of a failed connection; it is collected while that is known.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            return docker.from_env(timeout=30), ""
+        except DockerException as error:
+            reason = str(error)
+        gc.collect()
+    return None, reason
+
+
+@dataclass(frozen=True)
+class EcrOfMiniStack:
+    """A registry that speaks the registry protocol and the ECR API."""
+
+    port: int
+    client: Any
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def manifest(self, repository: str, tag: str) -> requests.Response:
+        return requests.get(
+            f"http://{self.host}/v2/{repository}/manifests/{tag}",
+            headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+            timeout=5,
+        )
+
+
+@pytest.fixture(scope="session")
+def ecr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcrOfMiniStack]:
+    port = _free_port()
+    log = tmp_path_factory.mktemp("ministack") / "log.txt"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [MINISTACK_ENVIRONMENT / "bin" / "ministack"],
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "GATEWAY_PORT": str(port),
+                "MINISTACK_REGION": "eu-west-1",
+            },
+            stdout=output,
+            stderr=output,
+        ) as ministack,
+    ):
+        try:
+            _wait_for(port, ministack, log)
+            yield EcrOfMiniStack(port, _client(port))
+        finally:
+            ministack.terminate()
+
+
+def _client(port: int) -> Any:  # noqa: ANN401 - typed only with the stubs of development
+    client = boto3.client(
+        "ecr",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    client.create_repository(repositoryName="web")
+    client.create_repository(repositoryName="frozen", imageTagMutability="IMMUTABLE")
+    return client
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    clock = SystemClock()
+    limit = clock.monotonic() + 30
+    while clock.monotonic() < limit and process.poll() is None:
+        try:
+            requests.get(f"http://127.0.0.1:{port}/v2/", timeout=5)
+        except requests.ConnectionError:
+            clock.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"MiniStack did not start: {log.read_text(errors='replace')[-2000:]}")
