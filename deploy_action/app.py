@@ -71,6 +71,7 @@ def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     story = Story(service=given.service, cluster=given.cluster, run=inputs.run(environ))
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
+    journal.record(rolled_back="false")
     with _signals():
         try:
             gateways = _gateways(given, environ, outside, journal)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from deploy_action.errors import AwsError
 from deploy_action.model import Definition, Task
-from deploy_action.rollout import describe_stop, failed_container, is_fatal, new_events
+from deploy_action.rollout import describe_stop, failed_container, is_fatal, telling_events
 from deploy_action.task_definition import container_names, log_destination
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def collect(
     since = follower.rollout.started_at
     stopped = [t for t in follower.stopped.values() if is_fatal(t)][-TASKS_SHOWN:]
     service = follower.service
-    events = new_events(service, since)[-EVENTS_SHOWN:] if service else []
+    events = telling_events(service, since)[-EVENTS_SHOWN:] if service else []
     groups = [lb.target_group_arn for lb in service.load_balancing] if service else []
     tasks = stopped or _running(definition, follower, gateways, journal)
     return Evidence(

@@ -18,8 +18,8 @@ from deploy_action.rollout import (
     describe_stop,
     is_own,
     judge,
-    new_events,
     progress,
+    telling_events,
 )
 from deploy_action.watch import Look
 
@@ -31,8 +31,6 @@ T = TypeVar("T")
 
 UNREADABLE_LOOKS = 3
 """Refused looks in a row after which reading is given up: a policy does not heal while we wait."""
-TELLING = ("unable", "unhealthy", "failed", "throttled", "insufficient", "not ")
-"""Parts of the service events that are worth a line; the rest is routine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class Follower:
         self._rollback = ""
         self._rollback_reason = ""
         self._known_arns: set[str] = set()
-        self._told_events: set[str] = set()
+        self._told: set[str] = set()
         self._without: set[str] = set()
 
     def look(self) -> Look[Seen]:
@@ -79,7 +77,8 @@ class Follower:
         state = self.state()
         line = self._line()
         if isinstance(state, EcsRollsBack):
-            return Look(f"{line} - {state.reason}", None)
+            self._tell(state.reason)
+            return Look(f"{line}, rolling back", None)
         return Look(line, None if isinstance(state, Moving) else state)
 
     def state(self) -> Seen:
@@ -166,7 +165,8 @@ class Follower:
         fresh = [arn for arn in arns or [] if arn not in self._known_arns]
         found = self._optional("tasks", lambda: self._ecs.tasks(fresh)) if fresh else None
         for task in found or []:
-            if task.last_status != "STOPPED":
+            if not (task.stop_code or task.last_status == "STOPPED"):
+                # On its way down; why it stops is known a moment later, long before it is down.
                 continue
             self._known_arns.add(task.arn)
             if is_own(self.rollout, task):
@@ -187,10 +187,14 @@ class Follower:
             return None
 
     def _tell_events(self, service: Service) -> None:
-        for message in new_events(service, self.rollout.started_at):
-            if message not in self._told_events and any(part in message for part in TELLING):
-                self._told_events.add(message)
-                self._journal.say(f"event: {message}")
+        for message in telling_events(service, self.rollout.started_at):
+            self._tell(f"event: {message}")
+
+    def _tell(self, text: str) -> None:
+        """Say something once."""
+        if text not in self._told:
+            self._told.add(text)
+            self._journal.say(text)
 
     def _line(self) -> str:
         if self.service is None:

@@ -41,6 +41,8 @@ FATAL_CODES = ("EssentialContainerExited", "TaskFailedToStart")
 HEALTH_STOPS = ("failed elb health checks", "failed container health checks")
 ROLLING_BACK = "ECS is rolling the deployment back"
 ROLLED_BACK = "ECS rolled the deployment back"
+TELLING = ("unable", "unhealthy", "failed", "throttled", "insufficient", "capacity", "not ")
+"""Parts of service events that are worth a line; the rest is routine."""
 ENVIRONMENTAL = ("timeout waiting for network interface provisioning", "capacity is unavailable")
 
 
@@ -238,9 +240,11 @@ def failed_container(task: Task) -> str:
     return by_weight[0].name if by_weight else ""
 
 
-def new_events(service: Service, since: datetime) -> list[str]:
-    """Messages of the service since then, oldest first, without the periodic steady state."""
-    fresh = [e for e in service.events if e.at >= since and "steady state" not in e.message]
+def telling_events(service: Service, since: datetime) -> list[str]:
+    """Messages of the service since then that say that something is wrong, oldest first."""
+    fresh = [
+        e for e in service.events if e.at >= since and any(part in e.message for part in TELLING)
+    ]
     return [event.message for event in sorted(fresh, key=lambda e: e.at)]
 
 
