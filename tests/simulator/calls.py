@@ -19,6 +19,9 @@ from .state import State
 Tree = dict[str, Any]
 Actor = Literal["client", "ecs", "foreign"]
 
+_KEPT_SECONDS = 900.0
+"""How far back a stale answer can reach."""
+
 _CALL_LIMIT = 20_000
 """A run under test makes some hundred calls; this many is an endless loop without sleep."""
 
@@ -241,11 +244,13 @@ class Calls:
     def _remember(self) -> None:
         if self._keep_snapshots:
             moment = self._clock.monotonic()
+            while self._snapshots and self._snapshots[0][0] < moment - _KEPT_SECONDS:
+                self._snapshots.pop(0)
             self._snapshots.append((moment, pickle.dumps(self._state, pickle.HIGHEST_PROTOCOL)))
 
     def _snapshot(self, seconds: float) -> State:
         if not self._keep_snapshots:
-            raise AssertionError("stale answers need World(snapshots=True)")
+            raise AssertionError("stale answers need a World with snapshots")
         moment = self._clock.monotonic() - seconds
         earlier = [data for taken, data in self._snapshots if taken <= moment]
         state: State = pickle.loads(earlier[-1] if earlier else self._snapshots[0][1])

@@ -85,7 +85,7 @@ def slow(seconds: float) -> Fault:
 
 
 def stale(seconds: float) -> Fault:
-    """A read answers as of so long ago; needs World(snapshots=True)."""
+    """A read answers as of so long ago, as far as the kept snapshots reach."""
     return Fault(stale_seconds=seconds)
 
 

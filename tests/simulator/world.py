@@ -38,7 +38,7 @@ class World(Given, Meanwhile, Truth):
         account: str = "123456789012",
         timings: Timings | None = None,
         quirks: Quirks | None = None,
-        snapshots: bool = False,
+        snapshots: bool = True,
         limit_seconds: float = _DAY,
     ) -> None:
         timings = timings or Timings()
