@@ -108,7 +108,8 @@ class BuildError(Exception):
     """The build or the push failed.
 
     `step` is the failing step where BuildKit named one, `dockerfile_line` the
-    1-based line it stands on where known, `log` the last lines that step printed.
+    1-based line it stands on where known, `log` the last lines that step printed,
+    `fix` the sentence that tells a user what to change where the failure is well known.
     """
 
     def __init__(
@@ -118,12 +119,14 @@ class BuildError(Exception):
         step: str | None = None,
         dockerfile_line: int | None = None,
         log: tuple[str, ...] = (),
+        fix: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.step = step
         self.dockerfile_line = dockerfile_line
         self.log = log
+        self.fix = fix
 
 
 class Builder(Protocol):
@@ -157,3 +160,6 @@ class Engine(Protocol):
 
     def info(self) -> EngineInfo:
         """Raise NoEngine where none answers."""
+
+    def stop_container(self, container: str) -> bool:
+        """Kill the container with this id; whether it was still there. Raise NoEngine."""

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +22,7 @@ from docker.errors import DockerException
 
 from deploy_action.gateways.clock import SystemClock
 from dev.places import BUILDX, MINISTACK_ENVIRONMENT
-
-DATA = Path(__file__).parent / "data"
-"""What buildx 0.29.1 printed against engine 20.10.24, with most `statuses` records left out."""
+from tests.gateways.builds import GOOD, Bench
 
 DIGEST = "sha256:" + "7d" * 32
 
@@ -93,6 +92,30 @@ def fake_buildx(tmp_path: Path) -> FakeBuildx:
     fake = FakeBuildx(folder)
     fake.will()
     return fake
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(GOOD)
+    (folder / "app.txt").write_text("hello\n")
+    return folder
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that everything temporary is made in, to see what is left there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def bench(fake_buildx: FakeBuildx, workspace: Path, temporary: Path) -> Bench:
+    environ = {"PATH": str(fake_buildx.folder), "GITHUB_WORKSPACE": str(workspace)}
+    return Bench({**environ, "HOME": str(temporary)})
 
 
 @pytest.fixture(scope="session")
