@@ -16,7 +16,7 @@ RUN cd /app/botocore/data \
     && for service in */; do \
         case " $SERVICES " in *" ${service%/} "*) ;; *) rm -r "$service" ;; esac; \
     done
-COPY entrypoint.py /app/entrypoint.py
+COPY entrypoint.py post_entrypoint.py /app/
 COPY deploy_action /app/deploy_action
 # Unchecked: the sources in an image do not change, so start-up need not compare them.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /app

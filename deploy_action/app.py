@@ -7,6 +7,7 @@ turns errors into exit codes. Three endings: ours, cancelled, unexpected.
 from __future__ import annotations
 
 import platform
+import re
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from deploy_action import __version__, deploy, images, inputs
+from deploy_action import __version__, deploy, finish, images, inputs
 from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
 from deploy_action.gateways import Gateways, aws, github
 from deploy_action.gateways.ecr import Ecr
 from deploy_action.gateways.ecs import Ecs
 from deploy_action.gateways.elbv2 import Elbv2
 from deploy_action.gateways.logs import Logs
+from deploy_action.intent import Intent
 from deploy_action.report.console import Console
 from deploy_action.report.journal import Journal, Story
 from deploy_action.report.redact import Redactor
@@ -72,19 +74,59 @@ def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
     journal.record(rolled_back="false")
+    source = images.Source(
+        workspace=inputs.workspace(environ), run=story.run, container=_container(environ)
+    )
+
+    def release() -> None:
+        deploy.deploy(given, source, _gateways(given, environ, outside, journal), journal)
+
+    return _ended(release, journal)
+
+
+def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
+    """Run the post step of the action and return its exit code."""
+    saved = finish.Saved.read(environ)
+    redact = Redactor()
+    console = Console(stream, redact)
+    if not saved.is_unfinished:
+        console.line(f"nothing to finish: {saved.verdict or 'no release was begun'}")
+        return 0
+    given = inputs.read(environ)
+    intent = Intent.from_text(saved.intent)
+    story = Story(service=given.service, cluster=given.cluster, run=inputs.run(environ))
+    runner = github.RunnerFiles(environ)
+    journal = Journal(console, redact, outside.clock, runner, story)
+    _hide_inputs(given, journal)
+    story.facts.task_definition_arn = intent.task_definition
+    story.facts.previous_task_definition_arn = intent.baseline.task_definition
+
+    def complete() -> None:
+        gateways = _gateways(given, environ, outside, journal)
+        finish.finish(intent, given, gateways, journal)
+
+    return _ended(complete, journal)
+
+
+def _ended(work: Callable[[], None], journal: Journal) -> int:
+    """Do the work and turn whatever it ends with into an exit code."""
     with _signals():
         try:
-            gateways = _gateways(given, environ, outside, journal)
-            source = images.Source(workspace=inputs.workspace(environ), run=story.run)
-            deploy.deploy(given, source, gateways, journal)
+            work()
         except ActionError as error:
             return _fail(journal, error)
         except Cancelled as cancelled:
             return _cancelled(journal, cancelled)
         except Exception as error:  # noqa: BLE001 - the last resort
             return _crashed(journal, error)
-    journal.finish(lambda: render(story))
+    journal.finish(lambda: render(journal.story))
     return 0
+
+
+def _container(environ: Mapping[str, str]) -> str:
+    """Docker names a container's host after its id, unless it shares the network of the host."""
+    name = environ.get("HOSTNAME", "")
+    return name if re.fullmatch(r"[0-9a-f]{12}", name) else ""
 
 
 def _gateways(
@@ -161,14 +203,18 @@ def _fail(journal: Journal, error: ActionError) -> int:
 
 
 def _cancelled(journal: Journal, cancelled: Cancelled) -> int:
-    facts = journal.story.facts
-    started = (
-        f"deployment {facts.deployment_id} had been started and goes on by itself"
-        if facts.deployment_id
-        else "no deployment had been started"
+    """What was started and what was undone; the post step has the last word."""
+    verdict = journal.story.facts.verdict
+    done = journal.story.rollback or (
+        f"The release had been verified before ({verdict}) and stays."
+        if verdict
+        else "No release had been started; the service was not touched."
     )
-    journal.story.what = f"The run was cancelled; {started}."
+    journal.story.ending = "cancelled"
+    journal.story.what = f"The run was cancelled. {done}"
+    journal.story.rollback = ""
     journal.console.line(journal.story.what)
+    journal.console.error("cancelled", journal.story.what)
     journal.finish(lambda: render(journal.story))
     return cancelled.exit_code
 
@@ -186,6 +232,7 @@ def _crashed(journal: Journal, error: Exception) -> int:
         if facts.deployment_id
         else "The service was not touched."
     )
+    journal.story.ending = "bug"
     journal.story.what = f"The action itself failed. {touched}"
     journal.story.why = f"{type(error).__name__}: {error}"
     journal.story.fix = "Report this with the lines below; they hold no secrets."
@@ -199,12 +246,18 @@ def _crashed(journal: Journal, error: Exception) -> int:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Turn the runner's signals into Cancelled. Python as process 1 would ignore SIGTERM."""
+    """Turn the runner's signals into Cancelled. Python as process 1 would ignore SIGTERM.
+
+    Only the first one counts: what it starts must not be cut off by the second,
+    which follows after 7.5 s.
+    """
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(number: int, _: object) -> None:
+        for each in wanted:
+            signal.signal(each, signal.SIG_IGN)
         raise Cancelled(number)
 
-    wanted = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, stop) for number in wanted]
     try:
         yield

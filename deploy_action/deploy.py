@@ -20,11 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deploy_action import images, task_definition
+from deploy_action import cancel, images, task_definition
 from deploy_action.errors import (
     ActionError,
     AwsError,
     Blocked,
+    Cancelled,
     Failed,
     RollbackFailed,
     RolledBack,
@@ -36,7 +37,8 @@ from deploy_action.errors import (
 from deploy_action.evidence import Evidence, collect
 from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.health import Endpoint, Expectation
-from deploy_action.model import Definition, Json, ReleaseImage, Rollout, revision_of
+from deploy_action.intent import Before, Intent
+from deploy_action.model import Definition, Json, ReleaseImage, revision_of
 from deploy_action.prepare import Plan, changes, prepare
 from deploy_action.release import NothingStarted, Overtaken, start
 from deploy_action.report.journal import span
@@ -97,15 +99,17 @@ class _Deploy:
                 return self._unchanged(plan, release)
             definition = self._register(plan, body)
         # ---- from here on the service changes ----
-        rollout = self._start(plan, definition)
-        follower = Follower(
-            rollout, self._gateways.ecs, self._journal, self._inputs.fail_after_stopped_tasks
-        )
-        result = self._follow(plan, definition, follower) or self._verify(
-            plan, definition, follower
-        )
-        if isinstance(result, Trouble):
-            raise self._undone(result, plan, definition, follower)
+        intent = self._intend(plan, definition)
+        try:
+            follower = self._start(plan, definition, intent)
+            result = self._follow(plan, definition, follower) or self._verify(
+                plan, definition, follower
+            )
+            if isinstance(result, Trouble):
+                raise self._undone(result, plan, definition, follower)
+        except Cancelled:
+            cancel.let_go(intent, self._inputs, self._gateways, self._journal)
+            raise
         return self._succeed(plan, definition, release, result)
 
     # ---- before the release ----
@@ -212,7 +216,22 @@ class _Deploy:
 
     # ---- the release ----
 
-    def _start(self, plan: Plan, definition: Definition) -> Rollout:
+    def _intend(self, plan: Plan, definition: Definition) -> Intent:
+        """Keep what the post step needs, before the service is touched."""
+        intent = Intent(
+            service=plan.service.name,
+            task_definition=definition.arn,
+            baseline=plan.baseline,
+            started_at=self._gateways.clock.now(),
+            sent_desired=self._inputs.desired_count is not None,
+            url=plan.endpoint.url if plan.endpoint else "",
+            before=_before(plan),
+            container=self._source.container,
+        )
+        self._journal.save_state("intent", intent.to_text())
+        return intent
+
+    def _start(self, plan: Plan, definition: Definition, intent: Intent) -> Follower:
         name = plan.service.name
         with self._journal.phase("Release") as phase:
             try:
@@ -237,10 +256,13 @@ class _Deploy:
             except AwsError as error:
                 raise self._not_started(error, plan, definition) from error
             self._journal.record(deployment_id=rollout.deployment_id)
+            self._journal.save_state("intent", intent.started(rollout).to_text())
             old = revision_of(plan.service.task_definition)
             phase.result = f"{name} moves from {old} to {definition.revision}"
             self._journal.say(f"deployment {rollout.deployment_id}")
-        return rollout
+        return Follower(
+            rollout, self._gateways.ecs, self._journal, self._inputs.fail_after_stopped_tasks
+        )
 
     def _not_started(self, error: AwsError, plan: Plan, definition: Definition) -> ActionError:
         name = plan.service.name
@@ -310,6 +332,7 @@ class _Deploy:
         self._journal.story.verification = list(proved.sentences)
         if release and not release.digest and proved.digest:
             self._journal.record(image_digest=proved.digest)
+        self._journal.conclude("deployed")
         self._tags(release)
         return self._journal.succeed(
             "deployed",
@@ -496,6 +519,12 @@ class _Deploy:
             interval_seconds=self._inputs.health_interval_seconds,
             budget_seconds=self._inputs.health_timeout_seconds,
         )
+
+
+def _before(plan: Plan) -> Before:
+    if plan.old_expectation is None:
+        return "nothing"
+    return "full" if plan.old_expectation == plan.expectation else "status"
 
 
 def _with_last_words(why: str, evidence: Evidence) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy_action.errors import AwsError, Blocked, BuildFailed
-from deploy_action.gateways.buildx import hint
 from deploy_action.gateways.ecr import digests, may_move
 from deploy_action.model import RegistryImage, ReleaseImage, Repository, Run
 from deploy_action.ports import Build, BuildError, BuildStep, NoEngine, RegistryLogin
@@ -33,6 +32,8 @@ class Source:
 
     workspace: Path
     run: Run
+    container: str = ""
+    """Id of the container that the step runs in; empty outside of one."""
 
 
 def obtain(
@@ -281,7 +282,7 @@ def _build_failed(error: BuildError, journal: Journal) -> BuildFailed:
     return BuildFailed(
         "The image was not built.",
         why=f"In {where}: {error.detail}",
-        fix=hint(error.detail)
+        fix=error.fix
         or "Correct the step; the same build fails on any machine with `docker build`.",
         evidence=error.log,
     )

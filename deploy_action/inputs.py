@@ -243,6 +243,8 @@ class Inputs(BaseSettings):
 
     log_tail_lines: int = Field(30, ge=0, le=500)
     rollback_on_failure: Flag = True
+    on_cancel: Literal["rollback", "leave"] = "rollback"
+    when_busy: Literal["wait", "fail"] = "wait"
 
     @classmethod
     def settings_customise_sources(

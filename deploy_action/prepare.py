@@ -85,7 +85,7 @@ def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journa
     containers, others = _containers(inputs, base, service, repository)
     _check_render(inputs, gateways, base, containers, others)
     endpoint = _endpoint(inputs, service, gateways, journal)
-    expectation = _expectation(inputs) if endpoint else None
+    expected = expectation(inputs) if endpoint else None
     platform = inputs.platform or task_definition.platform(base)
     _check_platform(inputs, base, journal)
     return Plan(
@@ -98,8 +98,8 @@ def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journa
         repository=repository,
         platform=platform,
         endpoint=endpoint,
-        expectation=expectation,
-        old_expectation=_before(endpoint, expectation, gateways, journal),
+        expectation=expected,
+        old_expectation=_before(endpoint, expected, gateways, journal),
         limit_seconds=_limit(inputs, service, running, gateways, journal),
     )
 
@@ -183,6 +183,12 @@ def _settle(service: Service, inputs: Inputs, gateways: Gateways, journal: Journ
     if not _is_moving(service):
         return service
     first = service.primary
+    if inputs.when_busy == "fail":
+        raise Blocked(
+            f"Another deployment of {service.name!r} is on its way.",
+            why="It was not started here, and `when-busy` is `fail`.",
+            fix="Run the workflow again when it has settled, or set `when-busy: wait`.",
+        )
     journal.say(
         f"a deployment of {revision_of(first.task_definition) if first else 'another revision'} "
         "is already on its way; waiting for it"
@@ -398,7 +404,8 @@ def _endpoint(
     )
 
 
-def _expectation(inputs: Inputs) -> Expectation:
+def expectation(inputs: Inputs) -> Expectation:
+    """What the `health-*` inputs ask of an answer."""
     return Expectation(
         statuses=tuple(health.parse_status(s) for s in inputs.health_status),
         body=health.parse_body(inputs.health_body) if inputs.health_body else None,
@@ -408,15 +415,15 @@ def _expectation(inputs: Inputs) -> Expectation:
 
 def _before(
     endpoint: Endpoint | None,
-    expectation: Expectation | None,
+    expected: Expectation | None,
     gateways: Gateways,
     journal: Journal,
 ) -> Expectation | None:
     """Ask once before anything changes, to know what "as it was" means."""
-    if endpoint is None or expectation is None:
+    if endpoint is None or expected is None:
         return None
-    before = probe(gateways.http, endpoint, expectation)
-    was = expectation.as_before(before.answer)
+    before = probe(gateways.http, endpoint, expected)
+    was = expected.as_before(before.answer)
     if was is None:
         journal.note(
             f"The endpoint {endpoint.url} did not answer well before this release either "

@@ -51,7 +51,24 @@ class LeftAlone:
     by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoneByEcs:
+    """ECS undoes our deployment; `sentence` says by whose wish."""
+
+    state: EcsRollsBack | EcsRolledBack | EcsRollbackFailed
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoneByUpdate:
+    """The old revision was asked for again, and `rollout` is the way back to it."""
+
+    rollout: Rollout
+    sentence: str
+
+
 Restoration = Restored | NotRestored | LeftAlone
+Begun = UndoneByEcs | UndoneByUpdate | NotRestored | LeftAlone
 
 
 class Restorer:
@@ -73,20 +90,55 @@ class Restorer:
         self._journal = journal
 
     def restore(self) -> Restoration:
-        """Undo with the mildest means that the state allows, follow it, verify the old revision."""
+        """Undo, follow it to its end, and verify the old revision."""
+        begun = self.begin()
+        if isinstance(begun, UndoneByEcs):
+            return self._after_ecs(begun.state, begun.sentence)
+        if isinstance(begun, UndoneByUpdate):
+            return self._after_update(begun)
+        return begun
+
+    def begin(self) -> Begun:
+        """Send the one call that undoes, with the mildest means that the state allows.
+
+        Nothing is waited for: a cancelled run has time for this and no more.
+        """
         state = self._state_now()
         if isinstance(state, Replaced):
-            return LeftAlone(by=state.by)
+            return self._if_back_already() or LeftAlone(by=state.by)
+        if isinstance(state, Unreadable):
+            return NotRestored(problem=_reason(state))
         if isinstance(state, EcsRolledBack | EcsRollsBack | EcsRollbackFailed):
-            return self._after_ecs(state)
+            return UndoneByEcs(state=state, sentence="ECS itself is rolling back")
         if self._rollout.task_definition == self._rollout.baseline.task_definition:
             return NotRestored(
                 problem="the service ran the same revision before, so there is none to go back to",
                 nothing_to_go_back_to=True,
             )
         if self._stop_with_rollback():
-            return self._after_ecs(EcsRollsBack("asked to by this step"))
+            return UndoneByEcs(
+                state=EcsRollsBack("asked to by this step"),
+                sentence="asked ECS to stop the deployment and to roll back",
+            )
         return self._update_back()
+
+    def _if_back_already(self) -> UndoneByUpdate | None:
+        """The deployment that replaced ours, if it is of the revision we would go back to.
+
+        A cancelled run may have asked for it and died before it knew the answer.
+        """
+        service, baseline = self._follower.service, self._rollout.baseline
+        primary = service.primary if service else None
+        if primary is None or primary.task_definition != baseline.task_definition:
+            return None
+        back = Rollout(
+            service=self._rollout.service,
+            task_definition=baseline.task_definition,
+            deployment_id=primary.id,
+            baseline=self._now_as_baseline(without=primary.id),
+            started_at=primary.created_at or self._rollout.started_at,
+        )
+        return UndoneByUpdate(rollout=back, sentence="the service is being updated back already")
 
     def _state_now(self) -> Seen:
         """The state, looked at twice where once leaves a doubt."""
@@ -108,10 +160,9 @@ class Restorer:
                 return isinstance(self._follower.state(), EcsRollsBack | EcsRolledBack)
             self._journal.say(f"ECS does not roll back for us ({error}); updating the service")
             return False
-        self._journal.say("asked ECS to stop the deployment and to roll back")
         return True
 
-    def _after_ecs(self, state: Seen) -> Restoration:
+    def _after_ecs(self, state: Seen, sentence: str) -> Restoration:
         """Follow a rollback that ECS does."""
 
         def look() -> Look[Seen]:
@@ -120,6 +171,7 @@ class Restorer:
             settled = (EcsRolledBack, EcsRollbackFailed, Replaced, Unreadable)
             return Look(seen.line, seen.end if isinstance(seen.end, settled) else None)
 
+        self._journal.say(sentence)
         end: Seen | None = state
         if isinstance(state, EcsRollsBack):
             end = watch(
@@ -129,7 +181,7 @@ class Restorer:
             return self._prove("ECS rolled back", lambda: None)
         return self._not_restored(end)
 
-    def _update_back(self) -> Restoration:
+    def _update_back(self) -> UndoneByUpdate | NotRestored | LeftAlone:
         """Ask for the old revision, as for any other."""
         baseline = self._rollout.baseline
         try:
@@ -147,11 +199,20 @@ class Restorer:
             return NotRestored(problem="ECS accepted the request but started no deployment")
         except AwsError as error:
             return NotRestored(problem=f"the request was refused: {error}. {error.fix}")
-        self._journal.say(
-            f"asked for {revision_of(back.task_definition)} again (deployment {back.deployment_id})"
+        revision = revision_of(back.task_definition)
+        return UndoneByUpdate(
+            rollout=back, sentence=f"asked for {revision} again (deployment {back.deployment_id})"
         )
+
+    def _after_update(self, begun: UndoneByUpdate) -> Restoration:
+        """Follow a rollback that is a deployment like any other."""
+        self._journal.say(begun.sentence)
         follower = Follower(
-            back, self._gateways.ecs, self._journal, STOPS_THAT_DOOM_A_ROLLBACK, is_release=False
+            begun.rollout,
+            self._gateways.ecs,
+            self._journal,
+            STOPS_THAT_DOOM_A_ROLLBACK,
+            is_release=False,
         )
         end = watch(
             follower.look,
@@ -163,13 +224,15 @@ class Restorer:
             return self._prove("The service was updated back", lambda: _unless_finished(follower))
         return self._not_restored(end)
 
-    def _now_as_baseline(self) -> Baseline:
+    def _now_as_baseline(self, *, without: str = "") -> Baseline:
+        """What the service is at this moment, for the rollout that undoes ours."""
         service = self._follower.service
         known = frozenset(d.id for d in service.deployments) if service else frozenset()
         baseline = self._rollout.baseline
         return Baseline(
             task_definition=self._rollout.task_definition,
-            deployment_ids=known | baseline.deployment_ids | {self._rollout.deployment_id},
+            deployment_ids=(known | baseline.deployment_ids | {self._rollout.deployment_id})
+            - {without},
             service_deployment=service.current_service_deployment if service else None,
             desired=baseline.desired,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deploy_action.model import (
+    Container,
     Deployment,
     Rollout,
     Service,
@@ -26,24 +27,38 @@ DETERMINISTIC = (
     "marked for deletion", "did not contain json key", "failed to validate logger args",
     "failed to invoke efs", "failed to download env files", "executable file not found",
     "cannotcreatecontainererror", "cannotstartcontainererror", "invalidvolumeerror",
-    "hostconfigerror", "no such file or directory", "accessdenied",
+    "hostconfigerror", "no such file or directory", "accessdenied", "cannotcreatevolumeerror",
+    "cannotpullcontainerauth", "kmsexception",
 )  # fmt: skip
 """Parts of a stop reason (lower case) that a second task would only repeat."""
-NETWORK = (
-    "i/o timeout",
+MAY_PASS = (
     "timeout",
+    "timed out",
     "deadline exceeded",
     "canceled while waiting",
     "signal: killed",
+    "connection reset",
+    "throttl",
+    "rate exceeded",
+    "toomanyrequests",
 )
-"""Parts that mean a slow or closed network: those may pass, so one task is not enough."""
+"""Parts that mean a slow, closed or busy network: one task is not enough to convict."""
+CANNOT_RUN = (126, 127)
+"""What a shell exits with when it cannot run the command it was given, or cannot find it."""
+KILLED = (130, 137, 143)
+"""What a container exits with that was told to stop, mostly because another one had ended."""
 FATAL_CODES = ("EssentialContainerExited", "TaskFailedToStart")
 HEALTH_STOPS = ("failed elb health checks", "failed container health checks")
 ROLLING_BACK = "ECS is rolling the deployment back"
 ROLLED_BACK = "ECS rolled the deployment back"
 TELLING = ("unable", "unhealthy", "failed", "throttled", "insufficient", "capacity", "not ")
 """Parts of service events that are worth a line; the rest is routine."""
-ENVIRONMENTAL = ("timeout waiting for network interface provisioning", "capacity is unavailable")
+ENVIRONMENTAL = (
+    "timeout waiting for network interface provisioning",
+    "capacity is unavailable",
+    "enough free addresses",
+    "limit on the number of vcpus",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +227,9 @@ def is_fatal(task: Task) -> bool:
 def is_deterministic(task: Task) -> bool:
     """Whether a second task could only fail in the same way."""
     reason = stop_text(task).lower()
-    if task.stop_code != "TaskFailedToStart" or any(part in reason for part in NETWORK):
+    if task.stop_code == "EssentialContainerExited":
+        return _exit_code(task) in CANNOT_RUN
+    if task.stop_code != "TaskFailedToStart" or any(part in reason for part in MAY_PASS):
         return False
     return any(part in reason for part in DETERMINISTIC)
 
@@ -225,19 +242,34 @@ def stop_text(task: Task) -> str:
 
 def describe_stop(task: Task) -> str:
     """One line: which container ended how, and what ECS says of it."""
-    failed = failed_container(task)
-    exit_code = next((c.exit_code for c in task.containers if c.name == failed), None)
+    failed, exit_code = failed_container(task), _exit_code(task)
     how = f"container {failed!r} exited with code {exit_code}" if exit_code is not None else ""
     return " - ".join(part for part in (how, stop_text(task) or task.stop_code) if part)
 
 
 def failed_container(task: Task) -> str:
     """The container that brought the task down, as far as the answer tells."""
-    by_weight = sorted(
-        task.containers,
-        key=lambda c: (c.exit_code in (None, 0), not c.reason, c.health != "UNHEALTHY"),
-    )
-    return by_weight[0].name if by_weight else ""
+    failed = min(task.containers, key=lambda c: _innocence(c, task), default=None)
+    return failed.name if failed else ""
+
+
+def _exit_code(task: Task) -> int | None:
+    failed = failed_container(task)
+    return next((c.exit_code for c in task.containers if c.name == failed), None)
+
+
+def _innocence(container: Container, task: Task) -> int:
+    """The lower, the more likely this container ended first and took the others with it."""
+    code, reason = container.exit_code, container.reason
+    if code is not None and code != 0 and (code not in KILLED or reason):
+        return 0
+    if code is None and reason:
+        return 1
+    if container.health == "UNHEALTHY":
+        return 2
+    if code == 0 and task.stop_code == "EssentialContainerExited":
+        return 3
+    return 4 if code else 5
 
 
 def telling_events(service: Service, since: datetime) -> list[str]:

@@ -70,12 +70,20 @@ def _mapping(text: str) -> Json:
         try:
             document = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            msg = f"this is neither JSON nor YAML: {error}"
+            msg = f"this is neither JSON nor YAML{_place(error)}"
             raise ValueError(msg) from error
     if not isinstance(document, dict):
         msg = "this is not an object with named fields"
         raise ValueError(msg)  # noqa: TRY004 - the caller gets one kind of error
     return document
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Where the fault is. PyYAML's own text repeats the line, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return ""
+    return f": {error.problem} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def container_names(body: Json) -> list[str]:
@@ -97,7 +105,9 @@ def choose_container(
     candidates = [name for name in dict.fromkeys(behind_load_balancer) if name in names]
     if len(candidates) != 1 and repository:
         candidates = [
-            c["name"] for c in body["containerDefinitions"] if _repository(c["image"]) == repository
+            str(c.get("name"))
+            for c in body.get("containerDefinitions") or []
+            if _repository(c.get("image") or "") == repository
         ]
     if len(candidates) != 1:
         msg = (
@@ -115,7 +125,11 @@ def render(body: Json, changes: Changes) -> Json:
         new["cpu"] = changes.cpu
     if changes.memory is not None:
         new["memory"] = changes.memory
-    containers = {c.get("name"): c for c in new.get("containerDefinitions") or []}
+    listed = new.get("containerDefinitions") or []
+    if not (isinstance(listed, list) and all(isinstance(c, dict) for c in listed)):
+        msg = "`containerDefinitions` of the patch is not a list of containers, each with its name"
+        raise DefinitionProblem(msg)
+    containers = {c.get("name"): c for c in listed}
     for name in dict.fromkeys([*changes.images, *changes.containers]):
         if name not in containers:
             msg = (
@@ -140,11 +154,11 @@ def _set_environment(container: Json, changes: Changes) -> None:
             continue
         kept: list[Json] = [] if own and changes.replace_environment else container.get(key) or []
         merged = [
-            {**item, value_key: own[item["name"]]} if item["name"] in own else item
+            {**item, value_key: own[item["name"]]} if item.get("name") in own else item
             for item in kept
-            if item["name"] not in other
+            if item.get("name") not in other
         ]
-        present = {item["name"] for item in merged}
+        present = {item.get("name") for item in merged}
         merged += [{"name": n, value_key: v} for n, v in own.items() if n not in present]
         if merged or key in container:
             container[key] = merged
@@ -213,9 +227,10 @@ def differences(old: Json, new: Json) -> list[str]:
 def _differences(old: Any, new: Any, path: str) -> Iterable[str]:  # noqa: ANN401 - any JSON
     if old == new:
         return
-    if _is_named(old) and _is_named(new):
-        old = {item["name"]: item for item in old}
-        new = {item["name"]: item for item in new}
+    old_list, new_list = ([] if side is None else side for side in (old, new))
+    if _is_named(old_list) and _is_named(new_list):
+        old = {item["name"]: item for item in old_list}
+        new = {item["name"]: item for item in new_list}
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
             yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
@@ -258,7 +273,7 @@ def _without_values(value: Any) -> Any:  # noqa: ANN401 - any JSON
 def environment_values(body: Json) -> dict[str, str]:
     """Every environment value of every container, by name, so that it can be redacted."""
     return {
-        item["name"]: item.get("value") or ""
+        item.get("name") or "": item.get("value") or ""
         for container in body.get("containerDefinitions") or []
         for item in container.get("environment") or []
     }
@@ -277,8 +292,9 @@ def log_destination(body: Json, container: str) -> tuple[str, str] | None:
             continue
         configuration = definition.get("logConfiguration") or {}
         options = configuration.get("options") or {}
-        if configuration.get("logDriver") == "awslogs" and options.get("awslogs-stream-prefix"):
-            return options["awslogs-group"], options["awslogs-stream-prefix"]
+        group, prefix = options.get("awslogs-group"), options.get("awslogs-stream-prefix")
+        if configuration.get("logDriver") == "awslogs" and group and prefix:
+            return group, prefix
     return None
 
 

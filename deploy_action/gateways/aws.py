@@ -34,6 +34,8 @@ READS = Config(
 WRITES = READS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 """For UpdateService, whose lost answer must be followed by a look, not by a second call."""
 
+HURRIED = WRITES.merge(Config(connect_timeout=1, read_timeout=2))
+"""For the seconds between the runner's first signal and its last."""
 SERVER_ERROR = 500
 CODES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
     (Refusal.DENIED, ("AccessDenied", "UnauthorizedOperation", "NotAuthorized")),

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.validate import ParamValidator
 
 from deploy_action.errors import AwsError, Refusal
-from deploy_action.gateways.aws import READS, WRITES, answering
+from deploy_action.gateways.aws import HURRIED, READS, WRITES, answering
 from deploy_action.model import (
     Container,
     Definition,
@@ -35,14 +36,26 @@ CLOCK_SKEW = timedelta(seconds=60)
 class Ecs:
     """One cluster."""
 
-    def __init__(self, session: boto3.Session, cluster: str) -> None:
-        self._reads = session.client("ecs", config=READS)
-        self._writes = session.client("ecs", config=WRITES)
+    def __init__(
+        self,
+        session: boto3.Session,
+        cluster: str,
+        *,
+        reads: Config = READS,
+        writes: Config = WRITES,
+    ) -> None:
+        self._session = session
+        self._reads = session.client("ecs", config=reads)
+        self._writes = session.client("ecs", config=writes)
         self.cluster = cluster
         self._raw: bytes = b""
         # Botocore drops fields that its model does not know. A definition that is
         # registered again must not lose them, so the answer is kept as it came.
         self._reads.meta.events.register("before-parse.ecs.DescribeTaskDefinition", self._keep_raw)
+
+    def hurried(self) -> Ecs:
+        """The same cluster for a run that has seconds left: no retries, short timeouts."""
+        return Ecs(self._session, self.cluster, reads=HURRIED, writes=HURRIED)
 
     def service(self, name: str) -> Service:
         """The service as it is now; AwsError with MISSING where there is none."""

@@ -1,8 +1,10 @@
-"""What the Docker Engine says of itself. It builds and runs nothing."""
+"""The Docker Engine, for what is not a build: what it is, and ending a container."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import docker
@@ -29,27 +31,45 @@ class DockerEngine:
         self._environ = dict(environ)
 
     def info(self) -> EngineInfo:
-        try:
-            answer = self._ask()
-        except (DockerException, requests.RequestException, OSError, ValueError) as error:
-            raise NoEngine(str(error)) from error
+        with self._client() as client:
+            answer: dict[str, Any] = client.info()
         return _translated(answer)
 
-    def _ask(self) -> dict[str, Any]:
+    def stop_container(self, container: str) -> bool:
+        with self._client() as client:
+            try:
+                client.containers.get(container).kill()
+            except docker.errors.NotFound:
+                return False
+            except docker.errors.APIError as error:
+                # It ended between the question and the answer.
+                if error.status_code == HTTPStatus.CONFLICT:
+                    return False
+                raise
+        return True
+
+    @contextmanager
+    def _client(self) -> Iterator[docker.DockerClient]:
+        """A connection for one question; whatever goes wrong on it is NoEngine."""
+        try:
+            client = self._connect()
+            try:
+                yield client
+            finally:
+                client.close()
+        except (DockerException, requests.RequestException, OSError, ValueError) as error:
+            raise NoEngine(str(error)) from error
+
+    def _connect(self) -> docker.DockerClient:
         # No CLI context: a build has none either (its Docker configuration is
         # temporary), and both must speak to the same engine.
-        client = docker.from_env(
+        return docker.from_env(
             version="auto",
             timeout=ANSWER_WITHIN_SECONDS,
             use_context=False,
             # Never empty: docker-py reads the process environment instead of an empty one.
             environment={"DOCKER_HOST": "", **self._environ},
         )
-        try:
-            answer: dict[str, Any] = client.info()
-        finally:
-            client.close()
-        return answer
 
 
 def _translated(answer: Mapping[str, Any]) -> EngineInfo:

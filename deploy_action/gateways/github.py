@@ -21,19 +21,23 @@ OK = 200
 
 
 class RunnerFiles:
-    """Outputs, summary and report. Outside a runner the paths are unset and nothing is written."""
+    """Outputs, state, summary and report. Outside a runner nothing of that is written."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._output = environ.get("GITHUB_OUTPUT")
+        self._state = environ.get("GITHUB_STATE")
         self._summary = environ.get("GITHUB_STEP_SUMMARY")
         self._workspace = Path(environ.get("GITHUB_WORKSPACE") or ".")
 
     def set_output(self, name: str, value: str) -> None:
         """One output, closed by a delimiter that the value cannot contain."""
-        if not self._output:
-            return
-        delimiter = f"end-{secrets.token_hex(16)}"
-        _append(Path(self._output), f"{name}<<{delimiter}\n{value}\n{delimiter}\n")
+        if self._output:
+            _append(Path(self._output), _entry(name, value))
+
+    def save_state(self, name: str, value: str) -> None:
+        """What the post step gets as `STATE_<name>`, even if this step is killed next."""
+        if self._state:
+            _append(Path(self._state), _entry(name, value))
 
     def append_summary(self, markdown: str) -> None:
         if self._summary:
@@ -86,6 +90,11 @@ def _no_token(why: str) -> Blocked:
         why=why,
         fix="Run the job again; if it stays, check that it has `permissions: id-token: write`.",
     )
+
+
+def _entry(name: str, value: str) -> str:
+    delimiter = f"end-{secrets.token_hex(16)}"
+    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
 def _append(path: Path, text: str) -> None:

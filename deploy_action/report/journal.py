@@ -25,6 +25,8 @@ class Runner(Protocol):
 
     def set_output(self, name: str, value: str) -> None: ...
 
+    def save_state(self, name: str, value: str) -> None: ...
+
     def append_summary(self, markdown: str) -> None: ...
 
     def write_report(self, name: str, text: str) -> str:
@@ -69,6 +71,8 @@ class Story:
     service: str
     cluster: str
     run: Run
+    ending: str = ""
+    """In one word, where the run ended without a verdict or after it: cancelled, bug."""
     region: str = ""
     account: str = ""
     facts: Facts = field(default_factory=Facts)
@@ -109,6 +113,10 @@ class Journal:
         for name, value in facts.items():
             setattr(self.story.facts, name, value)
             self._runner.set_output(name.replace("_", "-"), self.redact(value))
+
+    def save_state(self, name: str, value: str) -> None:
+        """Keep a value for the post step."""
+        self._runner.save_state(name, value)
 
     @contextmanager
     def phase(self, title: str) -> Iterator[Phase]:
@@ -159,7 +167,7 @@ class Journal:
     def succeed(self, verdict: str, sentence: str) -> None:
         """The good end."""
         self.story.what = sentence
-        self.record(verdict=verdict)
+        self.conclude(verdict)
         self.console.line()
         self.console.line(f"{verdict}: {sentence}")
         for text in self.story.verification:
@@ -169,7 +177,8 @@ class Journal:
         """The bad end: one annotation, the whole story in the log."""
         self.story.what, self.story.why, self.story.fix = error.what, error.why, error.fix
         self.story.evidence = list(error.evidence)
-        self.record(verdict=error.verdict, failure_cause=" ".join(error.why.split()))
+        self.record(failure_cause=" ".join(error.why.split()))
+        self.conclude(error.verdict)
         self.console.line()
         self.console.line(f"{error.verdict}: {error.what}")
         self.console.line(_indented("Why:   ", error.why))
@@ -188,6 +197,11 @@ class Journal:
         text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         self.record(report=self._runner.write_report(self.story.service, text))
         self._runner.append_summary(self.redact(render()))
+
+    def conclude(self, verdict: str) -> None:
+        """From here on the verdict stands: a run that is cut off later leaves nothing to undo."""
+        self.record(verdict=verdict)
+        self.save_state("verdict", verdict)
 
     @property
     def seconds(self) -> float:

@@ -7,14 +7,21 @@ from deploy_action.report.console import visible
 from deploy_action.report.journal import Phase, Story, span
 
 GOOD = {"deployed", "unchanged", "deployed-unverified"}
-MARKS = {"deployed-unverified": "⚠️", "superseded": "⚠️", "unknown": "❔"}
+MARKS = {
+    "deployed-unverified": "⚠️",
+    "superseded": "⚠️",
+    "unknown": "❔",
+    "cancelled": "⚠️",
+    "nothing changed": "⚠️",
+    "put back": "⚠️",
+}
 STEPS_SHOWN = 40
 
 
 def render(story: Story) -> str:
     """The summary of one step."""
     facts = story.facts
-    verdict = facts.verdict or "cancelled"
+    verdict = story.ending or facts.verdict
     mark = MARKS.get(verdict) or ("✅" if verdict in GOOD else "❌")
     parts = [f"## {mark} {_code(story.service)}: {verdict}", "", _text(story.what), ""]
     if verdict not in GOOD and story.why:

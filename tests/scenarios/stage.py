@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from deploy_action import app
 from deploy_action.ports import EngineInfo, NoEngine
@@ -43,11 +44,19 @@ class Outcome:
         return [line for line in self.log.splitlines() if line.startswith("::error")]
 
 
+Step = Callable[[Mapping[str, str], app.Outside, TextIO], int]
+
+
 class SimulatedEngine:
     """An engine that is there, unless the test takes it away."""
 
     def __init__(self) -> None:
         self.is_there = True
+        self.stopped: list[str] = []
+
+    def stop_container(self, container: str) -> bool:
+        self.stopped.append(container)
+        return True
 
     def info(self) -> EngineInfo:
         if not self.is_there:
@@ -74,6 +83,7 @@ class Stage:
         self.world.service("web", **{"image": self.old, "load_balanced": True, **service})
         self.world.builder.behaviour = GOOD
         self.before = self.world.primary("web").task_definition
+        self.last: dict[str, str] = {}
         self._given = len(self.world.history.changes)
 
     @property
@@ -94,10 +104,16 @@ class Stage:
         variables = {f"INPUT_{k.upper().replace('_', '-')}": v for k, v in chosen.items()}
         return self.run({**variables, **(env or {})})
 
-    def run(self, variables: dict[str, str]) -> Outcome:
-        output, summary = self.workspace / "output", self.workspace / "summary"
-        output.write_text("")
-        summary.write_text("")
+    def finish(self) -> Outcome:
+        """Run the post step with what the last run saved."""
+        saved = read_outputs((self.workspace / "state").read_text())
+        return self.run({**self.last, **{f"STATE_{k}": v for k, v in saved.items()}}, app.post)
+
+    def run(self, variables: dict[str, str], step: Step = app.main) -> Outcome:
+        files = {name: self.workspace / name for name in ("output", "summary", "state")}
+        for file in files.values():
+            file.write_text("")
+        self.last = variables
         log = io.StringIO()
         started = self.world.clock.monotonic()
         environ = {
@@ -107,19 +123,21 @@ class Stage:
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_RUN_ID": "4711",
             "GITHUB_WORKSPACE": str(self.workspace),
-            "GITHUB_OUTPUT": str(output),
-            "GITHUB_STEP_SUMMARY": str(summary),
+            "GITHUB_OUTPUT": str(files["output"]),
+            "GITHUB_STEP_SUMMARY": str(files["summary"]),
+            "GITHUB_STATE": str(files["state"]),
+            "HOSTNAME": "0123456789ab",
             **variables,
         }
         with self.world.simulated_time():
-            code = app.main(environ, self.outside(), log)
-        outputs = read_outputs(output.read_text())
+            code = step(environ, self.outside(), log)
+        outputs = read_outputs(files["output"].read_text())
         report = self.workspace / outputs.get("report", "")
         return Outcome(
             code=code,
             log=log.getvalue(),
             outputs=outputs,
-            summary=summary.read_text(),
+            summary=files["summary"].read_text(),
             report=json.loads(report.read_text()) if report.is_file() else {},
             seconds=self.world.clock.monotonic() - started,
         )
