@@ -27,6 +27,7 @@ from deploy_action.errors import (
     Blocked,
     Cancelled,
     Failed,
+    Refusal,
     RollbackFailed,
     RolledBack,
     Superseded,
@@ -209,10 +210,26 @@ class _Deploy:
                 self._journal.story.changes = task_definition.differences(old, body)
                 for line in self._journal.story.changes:
                     self._journal.say(line)
-                definition = self._gateways.ecs.register(body)
+                definition = self._registered(plan, body)
             self._journal.record(task_definition_arn=definition.arn)
             phase.result = definition.revision
         return definition
+
+    def _registered(self, plan: Plan, body: Json) -> Definition:
+        """With tags that lead from the revision to its run, and back to the one before."""
+        run = self._source.run
+        tags = {
+            "ecs-deploy:commit": run.sha,
+            "ecs-deploy:run": run.url,
+            "ecs-deploy:previous": revision_of(plan.baseline.task_definition),
+        }
+        try:
+            return self._gateways.ecs.register(task_definition.with_tags(body, tags))
+        except AwsError as error:
+            if error.refusal is not Refusal.DENIED or "TagResource" not in error.message:
+                raise
+            self._journal.say(f"registering without tags of this run: {error}")
+            return self._gateways.ecs.register(body)
 
     # ---- the release ----
 

@@ -270,6 +270,13 @@ def _without_values(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return value
 
 
+def with_tags(body: Json, tags: Mapping[str, str]) -> Json:
+    """The body with these tags added or replaced; tags without a value are left out."""
+    kept = [tag for tag in body.get("tags") or [] if tag.get("key") not in tags]
+    added = [{"key": key, "value": value} for key, value in tags.items() if value]
+    return {**body, "tags": [*kept, *added]} if kept or added else body
+
+
 def environment_values(body: Json) -> dict[str, str]:
     """Every environment value of every container, by name, so that it can be redacted."""
     return {

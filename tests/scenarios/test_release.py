@@ -199,6 +199,31 @@ def test_inputs_change_the_definition_and_nothing_else_does(
     }
 
 
+def test_the_new_revision_leads_to_its_run_and_to_the_one_before(
+    stage_with: Callable[..., Stage],
+) -> None:
+    stage = stage_with(tags={"team": "shop"})
+
+    outcome = stage.deploy()
+
+    new = stage.world.state.task_definitions[outcome.outputs["task-definition-arn"]]
+    assert {tag["key"]: tag["value"] for tag in new.tags} == {
+        "team": "shop",
+        "ecs-deploy:commit": SHA,
+        "ecs-deploy:run": "https://github.com/acme/shop/actions/runs/4711",
+        "ecs-deploy:previous": "web:1",
+    }
+
+
+def test_a_role_that_may_not_tag_registers_without_tags(stage: Stage) -> None:
+    stage.world.deny("ecs:TagResource")
+
+    outcome = stage.deploy()
+
+    assert outcome.verdict == "deployed"
+    assert "registering without tags of this run" in outcome.log
+
+
 def test_a_definition_from_a_file_is_unchanged_on_the_second_run(stage: Stage) -> None:
     definition = {
         "family": "web",
