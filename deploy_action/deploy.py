@@ -55,7 +55,7 @@ from deploy_action.rollout import (
     convict,
 )
 from deploy_action.verify import Claim, Interrupted, NotProved, Proved, verify
-from deploy_action.watch import watch
+from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from deploy_action.report.journal import Journal
 
 
+SCALE_SECONDS = 600.0
+"""For tasks that start or stop without a deployment; the shortest limit of a rollout."""
 LAST_WORDS = 300
 """Characters of a container's last line that the reason repeats."""
 
@@ -173,13 +175,17 @@ class _Deploy:
             not self._inputs.force_new_deployment
             and primary is not None
             and primary.rollout_state in (None, "COMPLETED")
-            and self._inputs.desired_count in (None, plan.service.desired)
             and task_definition.is_same(body, self._gateways.ecs.registrable(plan.running))
         )
 
     def _unchanged(self, plan: Plan, release: ReleaseImage | None) -> None:
         self._journal.record(task_definition_arn=plan.running.arn)
-        if plan.service.desired == 0:
+        wanted, desired = self._inputs.desired_count, plan.service.desired
+        done = "nothing was changed"
+        if wanted not in (None, desired):
+            self._scale(plan.service.name, wanted)
+            done = f"only the desired count was set, from {desired} to {wanted}"
+        if (desired if wanted is None else wanted) == 0:
             return self._unverified(plan.running.revision)
         with self._journal.phase("Verify") as phase:
             proved = verify(
@@ -197,8 +203,27 @@ class _Deploy:
         return self._journal.succeed(
             "unchanged",
             f"{plan.service.name} already runs this image and definition "
-            f"({plan.running.revision}); nothing was changed.",
+            f"({plan.running.revision}); {done}.",
         )
+
+    def _scale(self, name: str, desired: int) -> None:
+        """Set the desired count without a deployment, and wait for the tasks."""
+        ecs, clock = self._gateways.ecs, self._gateways.clock
+
+        def look() -> Look[bool]:
+            service = ecs.service(name)
+            line = f"{service.running}/{service.desired} running"
+            return Look(line, True if service.running == desired else None)
+
+        with self._journal.phase("Scale") as phase:
+            ecs.scale(name, desired)
+            if not watch(look, clock=clock, journal=self._journal, limit_seconds=SCALE_SECONDS):
+                raise Failed(
+                    f"{name} was set to {desired} tasks and did not get there.",
+                    why=f"After {SCALE_SECONDS / 60:.0f} min their number is still another.",
+                    fix="Look at the events of the service: capacity, or tasks that stop.",
+                )
+            phase.result = f"{desired} tasks run"
 
     def _register(self, plan: Plan, body: Json) -> Definition:
         with self._journal.phase("Definition") as phase:

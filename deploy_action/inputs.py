@@ -51,10 +51,9 @@ def _pairs(value: object) -> object:
     if not isinstance(value, str):
         return value
     pairs: dict[str, str] = {}
-    for line in value.splitlines():
-        if not line.strip():
-            continue
-        _add_pair(pairs, line.strip())
+    for number, line in enumerate(value.splitlines(), start=1):
+        if line.strip():
+            _add_pair(pairs, line.strip(), number)
     return pairs
 
 
@@ -69,24 +68,25 @@ def _secret_pairs(value: object) -> object:
     quoted = re.compile(r'^[ \t]*([^\s=]+)="((?:[^"]|"")*)"[ \t]*$', re.MULTILINE)
     position = 0
     while position < len(value):
+        number = value.count("\n", 0, position) + 1
         if found := quoted.match(value, position):
-            _add_pair(pairs, f"{found[1]}=" + found[2].replace('""', '"'))
+            _add_pair(pairs, f"{found[1]}=" + found[2].replace('""', '"'), number)
             position = found.end() + 1
             continue
         end = value.find("\n", position)
         end = len(value) if end < 0 else end
         if line := value[position:end].strip():
-            _add_pair(pairs, line)
+            _add_pair(pairs, line, number)
         position = end + 1
     return pairs
 
 
-def _add_pair(pairs: dict[str, str], text: str) -> None:
+def _add_pair(pairs: dict[str, str], text: str, number: int) -> None:
     key, equals, item = text.partition("=")
     key = key.strip()
-    # The text may be a secret, so no message repeats more than the key.
+    # Any part of the text may be a secret: a line of a key file has an `=` at its end.
     if not equals or not ENV_NAME.fullmatch(key):
-        msg = f"{repr(key) if equals else 'a line'} is not of the form KEY=value"
+        msg = f"line {number} is not of the form KEY=value"
         raise ValueError(msg)
     if key in pairs:
         msg = f"{key!r} is given twice"
@@ -207,12 +207,12 @@ class Inputs(BaseSettings):
 
     task_definition: str | None = None
     container_name: Items = ()
-    environment_variables: Pairs = {}
+    environment_variables: Pairs = Field({}, repr=False)
     secrets: Pairs = {}
     environment_mode: Literal["merge", "replace"] = "merge"
     cpu: str | None = None
     memory: str | None = None
-    task_definition_patch: Annotated[str, _that(parse_patch)] | None = None
+    task_definition_patch: Annotated[str, _that(parse_patch)] | None = Field(None, repr=False)
 
     desired_count: int | None = Field(None, ge=0)
     force_new_deployment: Flag = False
@@ -238,8 +238,8 @@ class Inputs(BaseSettings):
         AfterValidator(_each(health.parse_header)),
     ] = Field((), repr=False)
     health_successes: int = Field(3, ge=1)
-    health_interval_seconds: float = Field(2, gt=0)
-    health_timeout_seconds: float = Field(120, gt=0)
+    health_interval_seconds: float = Field(2, gt=0, allow_inf_nan=False)
+    health_timeout_seconds: float = Field(120, gt=0, allow_inf_nan=False)
 
     log_tail_lines: int = Field(30, ge=0, le=500)
     rollback_on_failure: Flag = True

@@ -80,9 +80,9 @@ def _mapping(text: str) -> Json:
 
 def _place(error: yaml.YAMLError) -> str:
     """Where the fault is. PyYAML's own text repeats the line, which may hold a secret."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return ""
+    mark = error.problem_mark
     return f": {error.problem} (line {mark.line + 1}, column {mark.column + 1})"
 
 

@@ -140,6 +140,11 @@ class Ecs:
             answer = self._writes.update_service(cluster=self.cluster, service=name, **wanted)
         return _service(answer["service"])
 
+    def scale(self, name: str, desired: int) -> None:
+        """Set the desired count; harmless to repeat, and no deployment."""
+        with answering("ecs:UpdateService"):
+            self._reads.update_service(cluster=self.cluster, service=name, desiredCount=desired)
+
     def service_deployment(self, arn: str) -> ServiceDeployment | None:
         """One service deployment; None where it is not (or not yet) visible."""
         with answering("ecs:DescribeServiceDeployments"):

@@ -255,6 +255,18 @@ def test_desired_count_is_sent_only_when_it_is_given(stage: Stage) -> None:
     assert len(stage.world.running("web")) == 2
 
 
+def test_a_second_run_with_another_count_only_scales(stage: Stage) -> None:
+    stage.deploy()
+    before = stage.world.primary("web").id
+
+    outcome = stage.deploy(desired_count="3")
+
+    assert outcome.verdict == "unchanged"
+    assert "only the desired count was set, from 1 to 3" in outcome.log
+    assert stage.world.primary("web").id == before
+    assert len(stage.world.running("web")) == 3
+
+
 def test_an_autoscaler_that_scales_out_meanwhile_is_left_alone(stage: Stage) -> None:
     stage.world.at(70, lambda: stage.world.set_desired("web", 3))
 
