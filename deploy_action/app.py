@@ -7,7 +7,6 @@ turns errors into exit codes. Three endings: ours, cancelled, unexpected.
 from __future__ import annotations
 
 import platform
-import re
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from deploy_action import __version__, deploy, finish, images, inputs
+from deploy_action import __version__, deploy, finish, inputs, plan
+from deploy_action.build import Source
 from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
 from deploy_action.gateways import Gateways, aws, github
 from deploy_action.gateways.ecr import Ecr
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from deploy_action.inputs import Inputs
     from deploy_action.ports import Builder, Clock, Engine, Http
 
+OPERATIONS = {"deploy": deploy.deploy, "plan": plan.plan}
 CRASHED = 1
 SHORTEST_REAL_SECRET = 16
 """AWS keys have 40 characters; an emulator's `test` must not blot out every such word."""
@@ -74,21 +75,25 @@ def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
     journal.record(rolled_back="false")
-    source = images.Source(
-        workspace=inputs.workspace(environ), run=story.run, container=_container(environ)
-    )
+    runner.remember(outside.engine.own_container())
+    source = Source(workspace=inputs.workspace(environ), run=story.run)
 
     def release() -> None:
-        deploy.deploy(given, source, _gateways(given, environ, outside, journal), journal)
+        gateways = _gateways(given, environ, outside, journal)
+        OPERATIONS[given.operation](given, source, gateways, journal)
 
     return _ended(release, journal)
 
 
 def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     """Run the post step of the action and return its exit code."""
-    saved = finish.Saved.read(environ)
     redact = Redactor()
     console = Console(stream, redact)
+    saved = finish.Saved.read(github.saved_state(environ))
+    if not saved.verdict:
+        finish.stop_orphan(saved, outside.engine, console)
+        # What it wrote after the runner had read its file: it may have got on meanwhile.
+        saved = finish.Saved.read(github.saved_state(environ))
     if not saved.is_unfinished:
         console.line(f"nothing to finish: {saved.verdict or 'no release was begun'}")
         return 0
@@ -121,12 +126,6 @@ def _ended(work: Callable[[], None], journal: Journal) -> int:
             return _crashed(journal, error)
     journal.finish(lambda: render(journal.story))
     return 0
-
-
-def _container(environ: Mapping[str, str]) -> str:
-    """Docker names a container's host after its id, unless it shares the network of the host."""
-    name = environ.get("HOSTNAME", "")
-    return name if re.fullmatch(r"[0-9a-f]{12}", name) else ""
 
 
 def _gateways(

@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deploy_action import cancel, images, task_definition
+from deploy_action.build import Source
+from deploy_action.draft import Drafter
 from deploy_action.errors import (
     ActionError,
     AwsError,
@@ -40,7 +42,7 @@ from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.health import Endpoint, Expectation
 from deploy_action.intent import Before, Intent
 from deploy_action.model import Definition, Json, ReleaseImage, revision_of
-from deploy_action.prepare import Plan, changes, prepare
+from deploy_action.prepare import Plan
 from deploy_action.release import NothingStarted, Overtaken, start
 from deploy_action.report.journal import span
 from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
@@ -79,26 +81,28 @@ class Trouble:
     fix: str
 
 
-def deploy(inputs: Inputs, source: images.Source, gateways: Gateways, journal: Journal) -> None:
+def deploy(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
     """Return after a good end; raise ActionError otherwise."""
     _Deploy(inputs, source, gateways, journal).run()
 
 
 class _Deploy:
     def __init__(
-        self, inputs: Inputs, source: images.Source, gateways: Gateways, journal: Journal
+        self, inputs: Inputs, source: Source, gateways: Gateways, journal: Journal
     ) -> None:
         self._inputs = inputs
         self._source = source
         self._gateways = gateways
         self._journal = journal
+        self._drafter = Drafter(inputs, source, gateways, journal)
+        self._proofs: dict[str, frozenset[str]] = {}
 
     def run(self) -> None:
-        with _nothing_started():
-            plan = self._check()
-            release, others = self._obtain(plan)
-            body = self._render(plan, release, others)
-            if self._is_unchanged(plan, body):
+        with nothing_started():
+            plan = self._drafter.check()
+            release, references = self._obtain(plan)
+            body = self._drafter.render(plan, references)
+            if self._drafter.is_unchanged(plan, body):
                 return self._unchanged(plan, release)
             definition = self._register(plan, body)
         # ---- from here on the service changes ----
@@ -117,66 +121,25 @@ class _Deploy:
 
     # ---- before the release ----
 
-    def _check(self) -> Plan:
-        with self._journal.phase("Check") as phase:
-            identity = self._gateways.identity
-            self._journal.say(f"account {identity.account}, {identity.region}, as {identity.arn}")
-            plan = prepare(self._inputs, self._source.workspace, self._gateways, self._journal)
-            environment = task_definition.environment_values(plan.base)
-            self._journal.redact.hide_environment(environment)
-            self._journal.record(
-                previous_task_definition_arn=plan.baseline.task_definition,
-                url=plan.endpoint.url if plan.endpoint else "",
-            )
-            service = plan.service
-            phase.result = (
-                f"{self._inputs.cluster}/{service.name} runs {plan.running.revision} "
-                f"({service.running}/{service.desired} tasks)"
-            )
-        return plan
-
-    def _obtain(self, plan: Plan) -> tuple[ReleaseImage | None, dict[str, ReleaseImage]]:
-        """The image of this release, and those that `container-name` spells out."""
+    def _obtain(self, plan: Plan) -> tuple[ReleaseImage | None, dict[str, str]]:
+        """The image of this release, and the reference for every container that gets one."""
         with self._journal.phase("Image") as phase:
-            others = {
-                name: images.resolve(reference, self._gateways, self._journal)
-                for name, reference in plan.other_images.items()
-            }
-            if not plan.containers:
-                phase.result = ", ".join(image.reference for image in others.values())
-                return None, others
-            release = images.obtain(self._inputs, self._source, plan, self._gateways, self._journal)
+            pictures = self._drafter.choose(plan)
+            references = {name: image.reference for name, image in pictures.others.items()}
+            self._proofs = {name: image.digests for name, image in pictures.others.items()}
+            if pictures.release is None:
+                phase.result = ", ".join(references.values())
+                return None, references
+            release = images.obtain(pictures.release, plan, self._gateways, self._journal)
+            references |= dict.fromkeys(plan.containers, release.reference)
+            self._proofs |= dict.fromkeys(plan.containers, release.digests)
             self._journal.record(
                 image=release.reference, image_digest=release.digest, image_uri=release.tagged
             )
             if self._inputs.latest_when == "pushed":
                 images.move_tags(self._inputs, release, self._gateways, self._journal)
             phase.result = release.reference
-        return release, others
-
-    def _render(
-        self, plan: Plan, release: ReleaseImage | None, others: Mapping[str, ReleaseImage]
-    ) -> Json:
-        references = {name: image.reference for name, image in others.items()}
-        if release:
-            references |= dict.fromkeys(plan.containers, release.reference)
-        self._proofs = {name: image.digests for name, image in others.items()}
-        if release:
-            self._proofs |= dict.fromkeys(plan.containers, release.digests)
-        containers = plan.containers or tuple(others)
-        body = task_definition.render(plan.base, changes(self._inputs, references, containers))
-        self._journal.redact.hide_environment(task_definition.environment_values(body))
-        return body
-
-    def _is_unchanged(self, plan: Plan, body: Json) -> bool:
-        """Whether the service already completed a deployment of exactly this."""
-        primary = plan.service.primary
-        return (
-            not self._inputs.force_new_deployment
-            and primary is not None
-            and primary.rollout_state in (None, "COMPLETED")
-            and task_definition.is_same(body, self._gateways.ecs.registrable(plan.running))
-        )
+        return release, references
 
     def _unchanged(self, plan: Plan, release: ReleaseImage | None) -> None:
         self._journal.record(task_definition_arn=plan.running.arn)
@@ -227,15 +190,14 @@ class _Deploy:
 
     def _register(self, plan: Plan, body: Json) -> Definition:
         with self._journal.phase("Definition") as phase:
-            old = self._gateways.ecs.registrable(plan.running)
-            if task_definition.is_same(body, old):
+            self._journal.story.changes = self._drafter.compare(plan, body)
+            for line in self._journal.story.changes:
+                self._journal.say(line)
+            if self._journal.story.changes:
+                definition = self._registered(plan, body)
+            else:
                 self._journal.say(f"{plan.running.revision} is deployed again as it is")
                 definition = plan.running
-            else:
-                self._journal.story.changes = task_definition.differences(old, body)
-                for line in self._journal.story.changes:
-                    self._journal.say(line)
-                definition = self._registered(plan, body)
             self._journal.record(task_definition_arn=definition.arn)
             phase.result = definition.revision
         return definition
@@ -268,7 +230,6 @@ class _Deploy:
             sent_desired=self._inputs.desired_count is not None,
             url=plan.endpoint.url if plan.endpoint else "",
             before=_before(plan),
-            container=self._source.container,
         )
         self._journal.save_state("intent", intent.to_text())
         return intent
@@ -576,7 +537,7 @@ def _with_last_words(why: str, evidence: Evidence) -> str:
 
 
 @contextmanager
-def _nothing_started() -> Iterator[None]:
+def nothing_started() -> Iterator[None]:
     """A call that AWS refuses before the release leaves the service as it was."""
     try:
         yield

@@ -23,6 +23,8 @@ from deploy_action.verify import Claim
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
     from deploy_action.inputs import Inputs
+    from deploy_action.ports import Engine
+    from deploy_action.report.console import Console
     from deploy_action.report.journal import Journal
 
 LIMIT_SECONDS = 200.0
@@ -36,11 +38,13 @@ class Saved:
 
     verdict: str
     intent: str
+    container: str
+    """Id of the container that the main step lives in; empty outside of one."""
 
     @classmethod
-    def read(cls, environ: Mapping[str, str]) -> Saved:
-        """From the variables that the runner makes of the state file."""
-        return cls(verdict=environ.get("STATE_verdict", ""), intent=environ.get("STATE_intent", ""))
+    def read(cls, state: Mapping[str, str]) -> Saved:
+        """From the names and values of the state file."""
+        return cls(**{name: state.get(name, "") for name in ("verdict", "intent", "container")})
 
     @property
     def is_unfinished(self) -> bool:
@@ -50,7 +54,6 @@ class Saved:
 
 def finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal) -> None:
     """Undo what is still in flight and verify; raise ActionError where that is not the end."""
-    _stop_orphan(intent, gateways, journal)
     rollout = _find(intent, gateways)
     if rollout is None:
         journal.story.ending = "nothing changed"
@@ -71,7 +74,7 @@ def finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal)
         journal.record(rolled_back="true")
         journal.story.ending = "put back"
         journal.story.rollback = result.sentence
-        journal.story.what = f"The run was cut off ; {intent.service} is back on {old}."
+        journal.story.what = f"The run was cut off; {intent.service} is back on {old}."
         journal.console.line(journal.story.what)
         return
     if isinstance(result, LeftAlone):
@@ -89,15 +92,15 @@ def finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal)
     )
 
 
-def _stop_orphan(intent: Intent, gateways: Gateways, journal: Journal) -> None:
+def stop_orphan(saved: Saved, engine: Engine, console: Console) -> None:
     """Kill a main step that outlived its client: two hands on one service are one too many."""
-    if not intent.container:
+    if not saved.container:
         return
     try:
-        if gateways.engine.stop_container(intent.container):
-            journal.console.line(f"stopped the main step, which still ran ({intent.container})")
+        if engine.stop_container(saved.container):
+            console.line(f"stopped the main step, which still ran ({saved.container[:12]})")
     except NoEngine as error:
-        journal.console.line(f"whether the main step still runs could not be asked: {error}")
+        console.line(f"whether the main step still runs could not be asked: {error}")
 
 
 def _find(intent: Intent, gateways: Gateways) -> Rollout | None:

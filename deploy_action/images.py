@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy_action.build import FINGERPRINT_LABEL, Source, ToBuild, build_of, run_build
 from deploy_action.errors import AwsError, Blocked, BuildFailed
 from deploy_action.gateways.ecr import digests, may_move
-from deploy_action.model import RegistryImage, ReleaseImage, Repository, Run
-from deploy_action.ports import Build, BuildError, BuildStep, NoEngine, RegistryLogin
-from deploy_action.report.journal import span
+from deploy_action.model import RegistryImage, ReleaseImage
+from deploy_action.ports import Build, RegistryLogin
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -20,26 +16,11 @@ if TYPE_CHECKING:
     from deploy_action.prepare import Plan
     from deploy_action.report.journal import Journal
 
-FINGERPRINT_LABEL = "ecs-deploy-action.build-inputs"
-"""Label of an image: a hash of everything its build was given."""
-WORTH_A_LINE_SECONDS = 1.0
-"""BuildKit's own steps, such as reading the Dockerfile, only matter when they are slow."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the image comes from, besides the inputs."""
-
-    workspace: Path
-    run: Run
-    container: str = ""
-    """Id of the container that the step runs in; empty outside of one."""
-
-
-def obtain(
+def decide(
     inputs: Inputs, source: Source, plan: Plan, gateways: Gateways, journal: Journal
-) -> ReleaseImage:
-    """The image that the containers of this release will run."""
+) -> ReleaseImage | ToBuild:
+    """The image that is there already, or what has to be built. Reads only."""
     if inputs.image:
         return resolve(inputs.image, gateways, journal)
     if plan.repository is None:
@@ -48,7 +29,35 @@ def obtain(
             why="Neither `image` nor `ecr-repository` is given.",
             fix="Give one of the two.",
         )
-    return _built(inputs, source, plan, plan.repository, gateways, journal)
+    repository, tag = plan.repository, inputs.image_tag or source.run.sha
+    tagged = f"{repository.uri}:{tag}"
+    login = gateways.ecr.login(repository.host)
+    journal.hide(login.password)
+    wanted = build_of(inputs, source, plan, repository, tagged)
+    existing = gateways.ecr.image(repository, tag)
+    if existing and _is_reusable(existing, tag, wanted, inputs, login, gateways, journal):
+        journal.say(f"{tagged} is there already and is used again: {existing.digest}")
+        return _release_image(existing, tagged)
+    return ToBuild(build=wanted, login=login, repository=repository, tag=tag)
+
+
+def obtain(
+    decision: ReleaseImage | ToBuild, plan: Plan, gateways: Gateways, journal: Journal
+) -> ReleaseImage:
+    """The image that the containers of this release will run; built and pushed if it must be."""
+    if isinstance(decision, ReleaseImage):
+        return decision
+    digest = run_build(decision, plan.platform, gateways, journal)
+    pushed = gateways.ecr.image(decision.repository, decision.tag)
+    if pushed is None or pushed.digest != digest:
+        raise BuildFailed(
+            f"{decision.build.tag} is not what was pushed.",
+            why=f"The push ended with {digest}, and ECR says "
+            f"{pushed.digest if pushed else 'that there is no such tag'}: something else pushed "
+            "the same tag at the same time.",
+            fix="Let one workflow at a time push a tag (`concurrency:`), then run it again.",
+        )
+    return _release_image(pushed, decision.build.tag)
 
 
 def resolve(reference: str, gateways: Gateways, journal: Journal) -> ReleaseImage:
@@ -110,93 +119,6 @@ def _move_tag(image: RegistryImage, tag: str, gateways: Gateways, journal: Journ
     return True
 
 
-def _built(
-    inputs: Inputs,
-    source: Source,
-    plan: Plan,
-    repository: Repository,
-    gateways: Gateways,
-    journal: Journal,
-) -> ReleaseImage:
-    tag = inputs.image_tag or source.run.sha
-    tagged = f"{repository.uri}:{tag}"
-    login = gateways.ecr.login(repository.host)
-    journal.hide(login.password)
-    build = _build(inputs, source, plan, repository, tagged)
-    existing = gateways.ecr.image(repository, tag)
-    if existing and _is_reusable(existing, tag, build, inputs, login, gateways, journal):
-        journal.say(f"{tagged} is there already and is used again: {existing.digest}")
-        return _release_image(existing, tagged)
-    _check_engine(plan, gateways, journal)
-    digest = _run_build(build, login, gateways, journal)
-    pushed = gateways.ecr.image(repository, tag)
-    if pushed is None or pushed.digest != digest:
-        raise BuildFailed(
-            f"{tagged} is not what was pushed.",
-            why=f"The push ended with {digest}, and ECR says "
-            f"{pushed.digest if pushed else 'that there is no such tag'}: something else pushed "
-            "the same tag at the same time.",
-            fix="Let one workflow at a time push a tag (`concurrency:`), then run it again.",
-        )
-    return _release_image(pushed, tagged)
-
-
-def _build(
-    inputs: Inputs, source: Source, plan: Plan, repository: Repository, tagged: str
-) -> Build:
-    context = source.workspace / inputs.context
-    dockerfile = source.workspace / inputs.dockerfile if inputs.dockerfile else None
-    for path, name, is_there in (
-        (context, "context", context.is_dir()),
-        (
-            dockerfile or context / "Dockerfile",
-            "dockerfile",
-            (dockerfile or context / "Dockerfile").is_file(),
-        ),
-    ):
-        if not is_there:
-            raise Blocked(
-                f"The {name} of the build is not there: {_shown(path, source.workspace)}.",
-                why="The workspace has no such " + ("folder." if name == "context" else "file."),
-                fix=f"Correct `{name}`, or run actions/checkout before this step.",
-            )
-    labels = {
-        FINGERPRINT_LABEL: fingerprint(
-            inputs, source.run.sha, plan.platform, dockerfile or context / "Dockerfile"
-        ),
-        "org.opencontainers.image.revision": source.run.sha,
-        "org.opencontainers.image.source": source.run.url.partition("/actions/")[0],
-    }
-    inline = inputs.cache == "inline" and inputs.latest_tag
-    return Build(
-        context=str(context),
-        dockerfile=str(dockerfile) if dockerfile else None,
-        target=inputs.target,
-        platform=plan.platform,
-        tag=tagged,
-        build_args=inputs.build_args,
-        secrets={key: value.get_secret_value() for key, value in inputs.build_secrets.items()},
-        labels={key: value for key, value in labels.items() if value},
-        cache_from=f"{repository.uri}:{inputs.latest_tag}" if inline else None,
-    )
-
-
-def fingerprint(inputs: Inputs, sha: str, platform: str, dockerfile: Path) -> str:
-    """A hash of what the build was given. Of the secrets only the names count: a hash of a
-    short secret in a public label could be guessed back.
-    """
-    given = {
-        "sha": sha,
-        "context": inputs.context,
-        "dockerfile": dockerfile.read_text(encoding="utf-8", errors="replace"),
-        "target": inputs.target,
-        "platform": platform,
-        "build_args": inputs.build_args,
-        "secrets": sorted(inputs.build_secrets),
-    }
-    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
-
-
 def _is_reusable(
     existing: RegistryImage,
     tag: str,
@@ -235,59 +157,6 @@ def _is_reusable(
     )
 
 
-def _check_engine(plan: Plan, gateways: Gateways, journal: Journal) -> None:
-    try:
-        engine = gateways.engine.info()
-    except NoEngine as error:
-        raise Blocked(
-            "The image cannot be built: no Docker Engine answers.",
-            why=f"{error}.",
-            fix="Run the job on a runner with Docker (`ubuntu-latest`; `ubuntu-slim` has none), "
-            "or build elsewhere and give the result as `image`.",
-        ) from error
-    store = ", containerd store" if engine.containerd_store else ""
-    journal.say(
-        f"building for {plan.platform} on Docker Engine {engine.version} ({engine.platform}{store})"
-    )
-    if engine.platform != plan.platform:
-        journal.say(
-            f"the engine is {engine.platform}: steps of the Dockerfile run in emulation, if the "
-            "runner has it; a runner of the same architecture is much faster"
-        )
-
-
-def _run_build(build: Build, login: RegistryLogin, gateways: Gateways, journal: Journal) -> str:
-    journal.hide(*build.secrets.values())
-
-    def tell(step: BuildStep) -> None:
-        if step.name.startswith("[internal]") and step.seconds < WORTH_A_LINE_SECONDS:
-            return
-        journal.story.build_steps.append(step)
-        mark = "✗" if step.failed else "✓"
-        how = "cached" if step.cached else span(step.seconds)
-        journal.say(f"{mark} {step.name}  {how}")
-
-    try:
-        return gateways.builder.build_and_push(build, login, tell)
-    except BuildError as error:
-        raise _build_failed(error, journal) from error
-
-
-def _build_failed(error: BuildError, journal: Journal) -> BuildFailed:
-    where = f"the step {error.step!r}" if error.step else "the build"
-    if error.dockerfile_line:
-        where += f" (line {error.dockerfile_line} of the Dockerfile)"
-    if error.log:
-        journal.foreign(f"Last lines of {where}:", error.log)
-    return BuildFailed(
-        "The image was not built.",
-        why=f"In {where}: {error.detail}",
-        fix=error.fix
-        or "Correct the step; the same build fails on any machine with `docker build`.",
-        evidence=error.log,
-    )
-
-
 def _release_image(image: RegistryImage, tagged: str, *, ours: bool = True) -> ReleaseImage:
     return ReleaseImage(
         reference=image.uri,
@@ -295,10 +164,3 @@ def _release_image(image: RegistryImage, tagged: str, *, ours: bool = True) -> R
         digests=digests(image),
         stored=image if ours else None,
     )
-
-
-def _shown(path: Path, workspace: Path) -> str:
-    try:
-        return str(path.relative_to(workspace))
-    except ValueError:
-        return str(path)

@@ -53,7 +53,7 @@ def _pairs(value: object) -> object:
     pairs: dict[str, str] = {}
     for number, line in enumerate(value.splitlines(), start=1):
         if line.strip():
-            _add_pair(pairs, line.strip(), number)
+            _add_line(pairs, line, number)
     return pairs
 
 
@@ -70,22 +70,25 @@ def _secret_pairs(value: object) -> object:
     while position < len(value):
         number = value.count("\n", 0, position) + 1
         if found := quoted.match(value, position):
-            _add_pair(pairs, f"{found[1]}=" + found[2].replace('""', '"'), number)
+            _add_pair(pairs, found[1], found[2].replace('""', '"'), number)
             position = found.end() + 1
             continue
         end = value.find("\n", position)
         end = len(value) if end < 0 else end
         if line := value[position:end].strip():
-            _add_pair(pairs, line, number)
+            _add_line(pairs, line, number)
         position = end + 1
     return pairs
 
 
-def _add_pair(pairs: dict[str, str], text: str, number: int) -> None:
-    key, equals, item = text.partition("=")
-    key = key.strip()
+def _add_line(pairs: dict[str, str], line: str, number: int) -> None:
+    key, equals, item = line.partition("=")
+    _add_pair(pairs, key.strip() if equals else "", item.strip(), number)
+
+
+def _add_pair(pairs: dict[str, str], key: str, item: str, number: int) -> None:
     # Any part of the text may be a secret: a line of a key file has an `=` at its end.
-    if not equals or not ENV_NAME.fullmatch(key):
+    if not ENV_NAME.fullmatch(key):
         msg = f"line {number} is not of the form KEY=value"
         raise ValueError(msg)
     if key in pairs:
@@ -104,6 +107,7 @@ def _flag(value: object) -> object:
 
 
 def _tag(value: str) -> str:
+    value = value.strip()
     if value and not TAG.fullmatch(value):
         msg = (
             f"{value!r} is not an image tag: letters, digits, dots, dashes and underscores, "
@@ -175,9 +179,9 @@ class Inputs(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        str_strip_whitespace=True,
     )
 
+    operation: Literal["deploy", "plan"] = "deploy"
     aws_region: str | None = None
     role_to_assume: str | None = None
     role_session_name: str | None = None

@@ -29,8 +29,6 @@ class Intent:
     sent_desired: bool
     url: str
     before: Before
-    container: str
-    """Id of the container that this run lives in; empty outside of one."""
     deployment_id: str = ""
     """Empty until ECS has named it."""
 

@@ -151,6 +151,35 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetHealth:
+    """One target of a target group."""
+
+    target: str
+    """Address or instance, and port."""
+    state: str
+    reason: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetCheck:
+    """How a load balancer asks the targets of one group."""
+
+    protocol: str
+    port: str
+    """A number, or `traffic-port`."""
+    path: str
+    """Empty where it only connects."""
+    codes: str
+    """What counts as healthy, as AWS writes it: `200`, `200-399`."""
+
+    @property
+    def question(self) -> str:
+        """`GET /health`, or how else it asks."""
+        return f"GET {self.path}" if self.path else f"a {self.protocol} connection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """A registered task definition, whole."""
 

@@ -161,5 +161,8 @@ class Engine(Protocol):
     def info(self) -> EngineInfo:
         """Raise NoEngine where none answers."""
 
+    def own_container(self) -> str:
+        """Id of the container that this process lives in; empty outside of one."""
+
     def stop_container(self, container: str) -> bool:
         """Kill the container with this id; whether it was still there. Raise NoEngine."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy_action.gateways.aws import READS, answering
+from deploy_action.model import TargetCheck, TargetHealth
 
 if TYPE_CHECKING:
     import boto3
@@ -21,16 +22,6 @@ class Address:
     """`scheme://host[:port]`, without a path."""
     internal: bool
     load_balancer: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetHealth:
-    """One target of a target group."""
-
-    target: str
-    state: str
-    reason: str
-    description: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +75,18 @@ class Elbv2:
         return TargetTiming(
             check_interval=groups["TargetGroups"][0].get("HealthCheckIntervalSeconds", 30),
             deregistration_delay=float(values.get("deregistration_delay.timeout_seconds") or 300),
+        )
+
+    def target_check(self, target_group_arn: str) -> TargetCheck:
+        """How the group asks its targets whether they are well."""
+        with answering("elasticloadbalancing:DescribeTargetGroups"):
+            groups = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])
+        group = groups["TargetGroups"][0]
+        return TargetCheck(
+            protocol=group.get("HealthCheckProtocol", ""),
+            port=group.get("HealthCheckPort", "traffic-port"),
+            path=group.get("HealthCheckPath", ""),
+            codes=group.get("Matcher", {}).get("HttpCode", ""),
         )
 
     def target_health(self, target_group_arn: str) -> list[TargetHealth]:

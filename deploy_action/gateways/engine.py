@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -18,6 +20,11 @@ ANSWER_WITHIN_SECONDS = 10
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONTAINERD_STORE = "io.containerd.snapshotter.v1"
+# The engine mounts these from its folder for the container, whatever the network. The
+# name of the host does not help: on the host's own network it is the host's.
+_MOUNTED_BY_THE_ENGINE = re.compile(
+    r"/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf) /etc/"
+)
 
 
 class DockerEngine:
@@ -27,13 +34,25 @@ class DockerEngine:
     works on a machine without an engine.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], mounts: Path = Path("/proc/self/mountinfo")
+    ) -> None:
         self._environ = dict(environ)
+        self._mounts = mounts
 
     def info(self) -> EngineInfo:
         with self._client() as client:
             answer: dict[str, Any] = client.info()
         return _translated(answer)
+
+    def own_container(self) -> str:
+        try:
+            mounts = self._mounts.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            # No Linux, or no /proc: then there is no container either.
+            return ""
+        found = _MOUNTED_BY_THE_ENGINE.search(mounts)
+        return found[1] if found else ""
 
     def stop_container(self, container: str) -> bool:
         with self._client() as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import urllib.parse
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from deploy_action.ports import Http, NoAnswer
 SUMMARY_LIMIT = 1_000_000
 """The runner refuses a step summary of more than 1 MiB."""
 REPORTS = ".ecs-deploy"
+STATE = "STATE_"
+"""Prefix of the variables that the runner makes of a state file."""
+ENTRY = re.compile(r"^(.+?)<<(\S+)\n(.*?)\n\2$", re.MULTILINE | re.DOTALL)
 TOKEN_SECONDS = 15
 OK = 200
 
@@ -39,6 +43,11 @@ class RunnerFiles:
         if self._state:
             _append(Path(self._state), _entry(name, value))
 
+    def remember(self, container: str) -> None:
+        """Where this step lives and writes, should it outlive the runner's reading of its file."""
+        self.save_state("container", container)
+        self.save_state("file", self._state or "")
+
     def append_summary(self, markdown: str) -> None:
         if self._summary:
             _append(Path(self._summary), markdown[:SUMMARY_LIMIT] + "\n")
@@ -60,6 +69,21 @@ class RunnerFiles:
             # A read-only workspace must not turn a good release into a failure.
             return ""
         return f"{REPORTS}/{path.name}"
+
+
+def saved_state(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the main step saved, also what it wrote after the runner had read its file.
+
+    The runner removes the file when it begins the next step, and a main step
+    that still runs begins it anew.
+    """
+    variables = environ.items()
+    state = {name[len(STATE) :]: value for name, value in variables if name.startswith(STATE)}
+    try:
+        late = Path(state["file"]).read_text(encoding="utf-8")
+    except (KeyError, OSError):
+        return state
+    return state | {name: value for name, _, value in ENTRY.findall(late)}
 
 
 def identity_token(environ: Mapping[str, str], http: Http, audience: str) -> str:

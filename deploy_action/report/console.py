@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable
 from typing import TextIO
 
-from deploy_action.report.redact import Redactor
+from deploy_action.report.redact import SHORTEST_LINE, Redactor
 
 ANNOTATION_LIMIT = 4000
 """The runner cuts an annotation at 4,096 characters."""
@@ -30,11 +30,11 @@ class Console:
     def line(self, text: str = "") -> None:
         """One or more lines of ours."""
         for part in text.split("\n"):
-            self._write(harmless(self._redact(part)))
+            self._write(harmless(self._clean(part)))
 
     def foreign(self, lines: Iterable[str]) -> None:
         """Lines that another program wrote: the runner must not act on them."""
-        shown = [visible(self._redact(line))[:LINE_LIMIT] for line in lines]
+        shown = [self._clean(part)[:LINE_LIMIT] for line in lines for part in line.split("\n")]
         if not shown:
             return
         fence = secrets.token_hex(16)
@@ -44,25 +44,30 @@ class Console:
         self._write(f"::{fence}::")
 
     def open_group(self, title: str) -> None:
-        self._write(f"::group::{visible(self._redact(title))}")
+        self._write(f"::group::{' '.join(self._clean(title).split())}")
 
     def close_group(self) -> None:
         self._write("::endgroup::")
 
     def mask(self, value: str) -> None:
         """Have the runner hide this value in the log of this and of every later step."""
-        for line in value.splitlines():
-            if line.strip():
+        lines = value.splitlines()
+        for line in lines:
+            if len(line.strip()) >= (SHORTEST_LINE if len(lines) > 1 else 1):
                 self._write(f"::add-mask::{_escaped(line)}")
 
     def warning(self, text: str) -> None:
         self._annotate("warning", "", text)
 
     def error(self, title: str, text: str) -> None:
-        self._annotate("error", f" title={_escaped_property(self._redact(title))}", text)
+        self._annotate("error", f" title={_escaped_property(self._clean(title))}", text)
 
     def _annotate(self, kind: str, properties: str, text: str) -> None:
-        self._write(f"::{kind}{properties}::{_escaped(self._redact(text)[:ANNOTATION_LIMIT])}")
+        self._write(f"::{kind}{properties}::{_escaped(self._clean(text)[:ANNOTATION_LIMIT])}")
+
+    def _clean(self, text: str) -> str:
+        # Twice: a secret may hold control characters, and colours may cut one in two.
+        return self._redact(visible(self._redact(text)))
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")

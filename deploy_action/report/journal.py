@@ -16,6 +16,8 @@ from deploy_action.report.console import Console
 from deploy_action.report.redact import Redactor
 
 TENTHS_BELOW, MINUTES_FROM = 10, 100
+FREE_TEXT = {"failure_cause", "url"}
+"""Outputs that may repeat what somebody else wrote."""
 LINES_REPEATED = 12
 """Of a failed phase, so that a reader need not unfold its group."""
 
@@ -112,7 +114,9 @@ class Journal:
         """Keep facts and write them as outputs at once: a cancelled run has them too."""
         for name, value in facts.items():
             setattr(self.story.facts, name, value)
-            self._runner.set_output(name.replace("_", "-"), self.redact(value))
+            # The others are names that AWS gave or words of ours: hiding can only break them.
+            said = self.redact(value) if name in FREE_TEXT else value
+            self._runner.set_output(name.replace("_", "-"), said)
 
     def save_state(self, name: str, value: str) -> None:
         """Keep a value for the post step."""

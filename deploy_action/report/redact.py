@@ -20,6 +20,10 @@ PLAIN_VALUE = re.compile(r"[A-Za-z]{1,12}|[0-9.]{1,7}")
 """A single word or a small number: never a secret by its looks, and hiding it spoils a log."""
 SHORTEST = 6
 """A value shorter than this is only hidden where its name says that it is a secret."""
+SHORTEST_NAMED, SHORTEST_LINE = 4, 4
+"""Even then: `AUTH_LEVEL=1` and the `}` of a key file would blot out half of the log."""
+SWITCHES = frozenset({"true", "false", "none", "null", "enabled", "disabled"})
+"""Values of names such as `AUTH_ENABLED`, which are everyday words of a log."""
 
 
 class Redactor:
@@ -30,9 +34,11 @@ class Redactor:
         self._pattern: re.Pattern[str] | None = None
 
     def hide(self, values: Iterable[str]) -> None:
-        """Hide these values from now on, and each line of those that have several."""
+        """Hide these values from now on, and each longer line of those that have several."""
         for value in values:
-            self._secrets |= {p for p in (value.strip(), *map(str.strip, value.splitlines())) if p}
+            lines = (line.strip() for line in value.splitlines())
+            self._secrets |= {line for line in lines if len(line) >= SHORTEST_LINE}
+            self._secrets |= {value.strip()} - {""}
         ordered = sorted(self._secrets, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
@@ -57,7 +63,7 @@ class Redactor:
 
 def may_be_secret(name: str, value: str) -> bool:
     """By its name, or because it is neither a plain word nor a small number."""
-    if not value:
+    if len(value) < SHORTEST_NAMED or value.lower() in SWITCHES:
         return False
     if SECRET_NAME.search(name):
         return True

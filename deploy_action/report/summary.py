@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import quote
+
 from deploy_action.model import revision_of
 from deploy_action.report.console import visible
 from deploy_action.report.journal import Phase, Story, span
 
-GOOD = {"deployed", "unchanged", "deployed-unverified"}
+GOOD = {"deployed", "unchanged", "deployed-unverified", "planned"}
 MARKS = {
     "deployed-unverified": "⚠️",
     "superseded": "⚠️",
@@ -16,6 +19,8 @@ MARKS = {
     "put back": "⚠️",
 }
 STEPS_SHOWN = 40
+BLOCK = re.compile(r"[#>=~]|-(?! )")
+"""What begins a heading, a quote, a fence or a rule. Our own lists begin with `- `."""
 
 
 def render(story: Story) -> str:
@@ -27,13 +32,16 @@ def render(story: Story) -> str:
     if verdict not in GOOD and story.why:
         parts += [*_quoted("Why", story.why), *_fix(story.fix)]
     if story.rollback:
-        parts += [f"**Rolled back.** {_text(story.rollback)}", ""]
+        label = "**Rolled back.** " if facts.rolled_back == "true" else ""
+        parts += [label + _text(story.rollback), ""]
     parts += _table(story)
     parts += [f"- {_text(sentence)}" for sentence in story.verification] + [""]
     parts += [f"> ⚠️ {_text(note)}\n" for note in story.notes]
     parts += _folded("Proof", story.evidence, is_open=True)
     parts += _folded("Last lines of the container", story.log_tail, is_open=True)
-    parts += _folded("What changed in the task definition", story.changes)
+    parts += _folded(
+        "What changes in the task definition", story.changes, is_open=facts.verdict == "planned"
+    )
     parts += _folded(
         "Build steps",
         [_step(s.name, s.seconds, s.cached, s.failed) for s in story.build_steps[-STEPS_SHOWN:]],
@@ -50,7 +58,7 @@ def _table(story: Story) -> list[str]:
         ("Image", _code(facts.image_uri or facts.image)),
         ("Digest", _code(facts.image_digest)),
         ("Deployment", _code(facts.deployment_id)),
-        ("Endpoint", facts.url),
+        ("Endpoint", _address(facts.url)),
         ("Commit", _code(story.run.sha[:12])),
         ("Time", span(float(facts.duration_seconds)) if facts.duration_seconds else ""),
     ]
@@ -120,10 +128,22 @@ def _block(lines: list[str]) -> list[str]:
 def _text(text: str) -> str:
     """Text from anywhere, with nothing that Markdown or HTML would act on."""
     shown = visible(" ".join(text.split()))
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("[", "\\[")):
+    # Not with backslashes: one that is there already would undo them.
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("[", "&#91;")):
         shown = shown.replace(char, entity)
+    if "``" in shown or shown.count("`") % 2:
+        shown = shown.replace("`", "&#96;")
+    if BLOCK.match(shown):
+        shown = f"&#{ord(shown[0])};{shown[1:]}"
     return shown
 
 
 def _code(text: str) -> str:
-    return f"`{visible(text).replace('`', '')}`" if text else ""
+    # A cell ends at a bar even inside code, and a backslash before one may be escaped itself.
+    shown = visible(" ".join(text.split())).replace("`", "").replace("|", "¦")
+    return f"`{shown}`" if shown else ""
+
+
+def _address(url: str) -> str:
+    """A URL as GitHub makes it a link, with nothing that could end it early."""
+    return re.sub(r"[^\w!#$%&'()*+,\-./:;=?@\[\]~]", lambda c: quote(c[0]), url, flags=re.ASCII)

@@ -52,7 +52,11 @@ class SimulatedEngine:
 
     def __init__(self) -> None:
         self.is_there = True
+        self.container = "0123456789ab" * 5 + "0123"
         self.stopped: list[str] = []
+
+    def own_container(self) -> str:
+        return self.container
 
     def stop_container(self, container: str) -> bool:
         self.stopped.append(container)
@@ -72,9 +76,11 @@ class Stage:
         folder: Path,
         *,
         seed: int = 1,
+        world: World | None = None,
         **service: Any,  # noqa: ANN401 - as World.service
     ) -> None:
-        self.world = World(seed=seed)
+        self.world = world or World(seed=seed)
+        self.log = io.StringIO()
         self.engine = SimulatedEngine()
         self.workspace = folder
         (folder / "Dockerfile").write_text("FROM scratch\n")
@@ -84,6 +90,7 @@ class Stage:
         self.world.builder.behaviour = GOOD
         self.before = self.world.primary("web").task_definition
         self.last: dict[str, str] = {}
+        self.started = 0.0
         self._given = len(self.world.history.changes)
 
     @property
@@ -114,8 +121,8 @@ class Stage:
         for file in files.values():
             file.write_text("")
         self.last = variables
-        log = io.StringIO()
-        started = self.world.clock.monotonic()
+        self.log = io.StringIO()
+        self.started = self.world.clock.monotonic()
         environ = {
             "AWS_REGION": "eu-west-1",
             "GITHUB_SHA": SHA,
@@ -126,20 +133,23 @@ class Stage:
             "GITHUB_OUTPUT": str(files["output"]),
             "GITHUB_STEP_SUMMARY": str(files["summary"]),
             "GITHUB_STATE": str(files["state"]),
-            "HOSTNAME": "0123456789ab",
             **variables,
         }
         with self.world.simulated_time():
-            code = step(environ, self.outside(), log)
-        outputs = read_outputs(files["output"].read_text())
+            code = step(environ, self.outside(), self.log)
+        return self.outcome(code)
+
+    def outcome(self, code: int) -> Outcome:
+        """What the last run left behind, also where it did not live to return its code."""
+        outputs = read_outputs((self.workspace / "output").read_text())
         report = self.workspace / outputs.get("report", "")
         return Outcome(
             code=code,
-            log=log.getvalue(),
+            log=self.log.getvalue(),
             outputs=outputs,
-            summary=files["summary"].read_text(),
+            summary=(self.workspace / "summary").read_text(),
             report=json.loads(report.read_text()) if report.is_file() else {},
-            seconds=self.world.clock.monotonic() - started,
+            seconds=self.world.clock.monotonic() - self.started,
         )
 
     def outside(self) -> app.Outside:

@@ -59,7 +59,7 @@ def test_the_post_step_follows_what_the_main_step_began(stage: Stage) -> None:
     assert outcome.code == 0
     assert outcome.outputs["rolled-back"] == "true"
     assert "is back on web:1" in outcome.summary
-    assert stage.engine.stopped == ["0123456789ab"]
+    assert stage.engine.stopped == [stage.engine.container]
     assert stage.runs_the_old()
 
 

@@ -6,12 +6,15 @@ Every call of the program, to AWS, to an endpoint or to the builder, passes thro
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from botocore.exceptions import ReadTimeoutError
 
 from .clock import SimClock
 from .state import State
@@ -60,6 +63,10 @@ class Call:
     effect: Literal["none", "applied"] = "none"
     outcome: str = "pending"
     """`answered`, or the code of the error the client saw."""
+    changes: int = 0
+    """How many changes the history held when the call took effect: what its answer may show."""
+    is_distorted: bool = False
+    """Whether the answer is older than that, or was changed on its way."""
 
     @property
     def name(self) -> str:
@@ -180,13 +187,17 @@ class Calls:
         region: str,
         is_read: bool,
         latency: float | None = None,
+        patience: float = math.inf,
     ) -> Tree:
-        """Run one call of the client with everything that the faults do to it."""
+        """Run one call of the client with everything that the faults do to it.
+
+        `patience` is how many seconds the client waits for an answer.
+        """
         call = self._begin(service, operation, params, region)
         try:
             fault = self._fault(call)
             self._clock.advance(self._latency if latency is None else latency)
-            answer = self._strike(call, fault, effect, is_read=is_read)
+            answer = self._strike(call, fault, effect, is_read=is_read, patience=patience)
         except SimulatedError as error:
             call.outcome = error.code
             raise
@@ -216,15 +227,18 @@ class Calls:
         faults = (rule(call) for rule in list(self.faults))
         return next((fault for fault in faults if fault is not None), Fault())
 
-    def _strike(self, call: Call, fault: Fault, effect: Effect, *, is_read: bool) -> Tree:
+    def _strike(
+        self, call: Call, fault: Fault, effect: Effect, *, is_read: bool, patience: float
+    ) -> Tree:
         if fault.before is not None:
             fault.before()
         if fault.error is not None:
-            self._clock.advance(fault.slow_seconds)
+            self._clock.advance(min(fault.slow_seconds, patience))
             raise fault.error
         is_stale = is_read and fault.stale_seconds > 0
         state = self._snapshot(fault.stale_seconds) if is_stale else self._state
-        changes = len(self.history.changes)
+        changes = call.changes = len(self.history.changes)
+        call.is_distorted = is_stale or fault.mangle is not None
         try:
             with self.acting("client", call.index):
                 answer = effect(state)
@@ -234,11 +248,13 @@ class Calls:
                 self._remember()
         if fault.mangle is not None:
             fault.mangle(answer)
-        self._clock.advance(fault.slow_seconds)
+        self._clock.advance(min(fault.slow_seconds, patience))
         if fault.after is not None:
             fault.after()
         if fault.lose is not None:
             raise fault.lose
+        if fault.slow_seconds > patience:
+            raise ReadTimeoutError(endpoint_url=call.name)
         return answer
 
     def _remember(self) -> None:

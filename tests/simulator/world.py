@@ -39,8 +39,10 @@ class World(Given, Meanwhile, Truth):
         timings: Timings | None = None,
         quirks: Quirks | None = None,
         snapshots: bool = True,
+        validated: bool = True,
         limit_seconds: float = _DAY,
     ) -> None:
+        """Without `snapshots` no answer can be stale; `validated` is off only for speed."""
         timings = timings or Timings()
         self.seed = seed
         self.state = State(account=account, region=region)
@@ -59,7 +61,7 @@ class World(Given, Meanwhile, Truth):
             verbs.__init__(self, parts)
         self.http = SimulatedHttp(core)
         self.builder = SimulatedBuilder(core, parts.registry)
-        self._wire = Wire(self.state, self.clock, self.calls, services_of(parts))
+        self._wire = Wire(self.state, self.clock, self.calls, services_of(parts), validated=validated)
         self._session: boto3.Session | None = None
         self._furnish(parts)
 
@@ -93,6 +95,10 @@ class World(Given, Meanwhile, Truth):
     def attach(self, session: botocore.session.Session) -> None:
         """Answer the clients of a session that the program makes for itself."""
         self._wire.attach(session)
+
+    def detach(self, session: botocore.session.Session) -> None:
+        """Leave the session to another world."""
+        self._wire.detach(session)
 
     @contextmanager
     def simulated_time(self) -> Iterator[World]:
