@@ -20,6 +20,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import ClassVar
 
+SUCCESSES = {
+    "deployed": "the new revision is verified",
+    "unchanged": "the service already runs this image and definition, verified",
+    "deployed-unverified": "desired count is 0, so nothing could be probed",
+    "planned": "shown what a release would do; nothing was written",
+}
+"""Every verdict of a good end, and what it means."""
+
 
 class ActionError(Exception):
     """An end that is not a success, told to the user in three sentences.

@@ -113,9 +113,7 @@ def collect_task(
 ) -> Evidence:
     """What is known of one task that was started by itself, without a service."""
     container, log_tail = _Reader(gateways, journal).log(definition, [task], log_lines)
-    return Evidence(
-        stops=(task,), log_container=container, log_tail=log_tail, **_about(definition)
-    )
+    return Evidence(stops=(task,), log_container=container, log_tail=log_tail, **_about(definition))
 
 
 def describe_target(target: TargetHealth) -> str:

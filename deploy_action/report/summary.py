@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from deploy_action.errors import SUCCESSES
 from deploy_action.model import revision_of
 from deploy_action.report.console import visible
 from deploy_action.report.journal import Phase, Story, span
 
-GOOD = {"deployed", "unchanged", "deployed-unverified", "planned"}
 MARKS = {
     "deployed-unverified": "⚠️",
     "superseded": "⚠️",
@@ -27,9 +27,9 @@ def render(story: Story) -> str:
     """The summary of one step."""
     facts = story.facts
     verdict = story.ending or facts.verdict
-    mark = MARKS.get(verdict) or ("✅" if verdict in GOOD else "❌")
+    mark = MARKS.get(verdict) or ("✅" if verdict in SUCCESSES else "❌")
     parts = [f"## {mark} {_code(story.service)}: {verdict}", "", _text(story.what), ""]
-    if verdict not in GOOD and story.why:
+    if verdict not in SUCCESSES and story.why:
         parts += [*_quoted("Why", story.why), *_fix(story.fix)]
     if story.rollback:
         label = "**Rolled back.** " if facts.rolled_back == "true" else ""
@@ -73,7 +73,7 @@ def _revisions(story: Story) -> str:
     new = revision_of(facts.task_definition_arn)
     if not new or old == new:
         return _code(old)
-    if facts.verdict in GOOD:
+    if facts.verdict in SUCCESSES:
         return f"{_code(old)} → **{_code(new)}**"
     return (
         f"**{_code(old)}** (not {_code(new)})"

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from deploy_action.errors import ActionError
+from deploy_action.errors import SUCCESSES, ActionError
 from deploy_action.inputs import Inputs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,13 +26,6 @@ def read(name: str) -> str:
 ACTION = load("action.yml")
 DECLARED: dict[str, dict[str, str]] = ACTION["inputs"]
 FIELDS = {name.replace("_", "-"): field for name, field in Inputs.model_fields.items()}
-
-SUCCESSES = {
-    "deployed": "the new revision is verified",
-    "unchanged": "the service already runs this image and definition, verified",
-    "deployed-unverified": "desired count is 0, so nothing could be probed",
-}
-"""Every way to end well."""
 
 
 def choices(annotation: object) -> tuple[str, ...]:
