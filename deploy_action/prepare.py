@@ -23,6 +23,7 @@ from deploy_action.model import (
     revision_of,
 )
 from deploy_action.rollout import convict
+from deploy_action.situation import Situation
 from deploy_action.task_definition import Changes, DefinitionProblem
 from deploy_action.watch import Look, watch
 
@@ -44,13 +45,9 @@ SETTLE_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is going to happen, and to what."""
+class Plan(Situation):
+    """What is going to be released, and to what."""
 
-    service: Service
-    baseline: Baseline
-    running: Definition
-    """The revision that the service runs."""
     base: Json
     """The registrable body that the new revision grows from."""
     containers: tuple[str, ...]
@@ -59,11 +56,6 @@ class Plan:
     """Container name to image, where `container-name` gives one."""
     repository: Repository | None
     platform: str
-    endpoint: Endpoint | None
-    expectation: Expectation | None
-    old_expectation: Expectation | None
-    """What the old revision must answer after a rollback: what it answered before."""
-    limit_seconds: float
 
 
 def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journal) -> Plan:

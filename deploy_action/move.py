@@ -1,0 +1,391 @@
+"""Move a service to a revision and prove it, or put the service back and say why.
+
+The part that every operation shares that changes a service. What the revision
+is, and what happens to tags afterwards, is the business of the operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from deploy_action import cancel
+from deploy_action.errors import (
+    ActionError,
+    AwsError,
+    Cancelled,
+    Failed,
+    RollbackFailed,
+    RolledBack,
+    Superseded,
+    TimedOut,
+    Unhealthy,
+    Unknown,
+)
+from deploy_action.evidence import Evidence, collect
+from deploy_action.follow import Follower, Seen, Unreadable
+from deploy_action.health import Endpoint, Expectation
+from deploy_action.intent import Before, Intent
+from deploy_action.model import Definition, revision_of
+from deploy_action.release import NothingStarted, Overtaken, start
+from deploy_action.report.journal import span
+from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
+from deploy_action.rollout import (
+    Broken,
+    EcsRollbackFailed,
+    EcsRolledBack,
+    EcsRollsBack,
+    Finished,
+    Moving,
+    Replaced,
+    convict,
+)
+from deploy_action.situation import Situation
+from deploy_action.verify import Claim, Interrupted, NotProved, Proved, verify
+from deploy_action.watch import watch
+
+if TYPE_CHECKING:
+    from deploy_action.gateways import Gateways
+    from deploy_action.inputs import Inputs
+    from deploy_action.report.journal import Journal
+
+LAST_WORDS = 300
+"""Characters of a container's last line that the reason repeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why the release failed, and which end that is once the service is put back."""
+
+    end: type[ActionError]
+    what: str
+    why: str
+    fix: str
+
+
+class Mover:
+    """Moves one service. `proofs` holds, by container name, the digests that prove its image."""
+
+    def __init__(
+        self,
+        situation: Situation,
+        proofs: Mapping[str, frozenset[str]],
+        inputs: Inputs,
+        gateways: Gateways,
+        journal: Journal,
+    ) -> None:
+        self._situation = situation
+        self._proofs = proofs
+        self._inputs = inputs
+        self._gateways = gateways
+        self._journal = journal
+
+    def move(self, definition: Definition, *, force: bool) -> Proved | None:
+        """The proof; None where the desired count is 0 and there is no task to look at.
+
+        Raise ActionError for every other end. `force` starts a deployment of a
+        revision that the service already has; without it ECS would start none.
+        """
+        intent = self._intend(definition)
+        try:
+            follower = self._start(definition, intent, force=force)
+            result = self._follow(definition, follower) or self._verify(definition, follower)
+            if isinstance(result, Trouble):
+                raise self._undone(result, definition, follower)
+        except Cancelled:
+            cancel.let_go(intent, self._inputs, self._gateways, self._journal)
+            raise
+        return result
+
+    def verify_as_it_is(self) -> Proved | NotProved:
+        """Prove the revision that the service runs already."""
+        claim = self._claim(self._situation.running)
+        return verify(claim, self._gateways, self._journal, lambda: None)
+
+    def _intend(self, definition: Definition) -> Intent:
+        """Keep what the post step needs, before the service is touched."""
+        intent = Intent(
+            service=self._situation.service.name,
+            task_definition=definition.arn,
+            baseline=self._situation.baseline,
+            started_at=self._gateways.clock.now(),
+            sent_desired=self._inputs.desired_count is not None,
+            url=self._situation.endpoint.url if self._situation.endpoint else "",
+            before=_before(self._situation),
+        )
+        self._journal.save_state("intent", intent.to_text())
+        return intent
+
+    def _start(self, definition: Definition, intent: Intent, *, force: bool) -> Follower:
+        name = self._situation.service.name
+        with self._journal.phase("Release") as phase:
+            try:
+                rollout = start(
+                    name,
+                    definition.arn,
+                    self._situation.baseline,
+                    self._gateways,
+                    self._journal,
+                    desired=self._inputs.desired_count,
+                    force=force,
+                )
+            except Overtaken as overtaken:
+                raise self._superseded(f"deployment {overtaken.deployment}") from overtaken
+            except NothingStarted as nothing:
+                raise Failed(
+                    f"ECS started no deployment of {name}.",
+                    why="It accepted the request, and the service shows no new deployment.",
+                    fix="Run the workflow again with `force-new-deployment: true`.",
+                ) from nothing
+            except AwsError as error:
+                raise self._not_started(error, definition) from error
+            self._journal.record(deployment_id=rollout.deployment_id)
+            self._journal.save_state("intent", intent.started(rollout).to_text())
+            old = revision_of(self._situation.service.task_definition)
+            phase.result = f"{name} moves from {old} to {definition.revision}"
+            self._journal.say(f"deployment {rollout.deployment_id}")
+        return Follower(
+            rollout, self._gateways.ecs, self._journal, self._inputs.fail_after_stopped_tasks
+        )
+
+    def _not_started(self, error: AwsError, definition: Definition) -> ActionError:
+        name = self._situation.service.name
+        try:
+            primary = self._gateways.ecs.service(name).primary
+        except AwsError:
+            primary = None
+        if primary is None:
+            return Unknown(
+                f"It is not known whether the release of {name} has begun.",
+                why=f"{error}, and the service cannot be read.",
+                fix=f"Look at the service in ECS: it may be moving to {definition.revision}.",
+            )
+        return Failed(
+            f"The release of {name} was not started; it runs "
+            f"{revision_of(primary.task_definition)} as before.",
+            why=f"{error}.",
+            fix=error.fix,
+        )
+
+    def _follow(self, definition: Definition, follower: Follower) -> Trouble | None:
+        with self._journal.phase("Follow") as phase:
+            end = watch(
+                follower.look,
+                clock=self._gateways.clock,
+                journal=self._journal,
+                limit_seconds=self._situation.limit_seconds,
+            )
+            if isinstance(end, Finished):
+                phase.result = f"ECS completed the deployment of {definition.revision}"
+                return None
+            phase.failed = True
+        return self._trouble(end, follower)
+
+    def _verify(self, definition: Definition, follower: Follower) -> Trouble | Proved | None:
+        """None where there is no task to look at."""
+        if follower.service and follower.service.desired == 0:
+            return None
+        with self._journal.phase("Verify") as phase:
+            try:
+                proved = verify(
+                    self._claim(definition),
+                    self._gateways,
+                    self._journal,
+                    lambda: _no_longer(follower),
+                )
+            except Interrupted as interrupted:
+                phase.failed = True
+                return self._trouble(interrupted.state, follower)
+            if isinstance(proved, NotProved):
+                phase.failed = True
+                return self._unproved(proved)
+            phase.result = proved.sentences[-1]
+        return proved
+
+    # ---- after a failure ----
+
+    def _trouble(self, end: object, follower: Follower) -> Trouble:
+        """What a state that is not the good end means for the user."""
+        name, limit = self._situation.service.name, self._situation.limit_seconds
+        match end:
+            case Replaced(by=by):
+                raise self._superseded(by)
+            case Unreadable(error=error):
+                raise Unknown(
+                    f"The release of {name} could not be followed to its end.",
+                    why=f"{error}.",
+                    fix=error.fix + " The deployment goes on by itself: look at it in ECS.",
+                )
+            case (
+                Broken(reason=reason)
+                | EcsRolledBack(reason=reason)
+                | EcsRollbackFailed(reason=reason)
+                | EcsRollsBack(reason=reason)
+            ):
+                return Trouble(
+                    end=RolledBack,
+                    what=f"The new revision of {name} failed.",
+                    why=reason,
+                    fix="Correct what the proof below names, then push again.",
+                )
+            case _ if follower.last_error is not None:
+                raise Unknown(
+                    f"The release of {name} could not be followed to its end.",
+                    why=f"AWS could not be read when the time limit was reached: "
+                    f"{follower.last_error}.",
+                    fix="The deployment goes on by itself: look at it in ECS.",
+                )
+            case _:
+                return Trouble(
+                    end=TimedOut,
+                    what=f"The new revision of {name} did not get there in time.",
+                    why=f"ECS had not completed the deployment after "
+                    f"{limit / 60:.0f} min, and nothing proves that it is wrong.",
+                    fix="If it is only slow, raise `rollout-timeout-minutes`, or shorten what "
+                    "takes the time (deregistration delay, health check interval, start-up).",
+                )
+
+    def _unproved(self, proved: NotProved) -> Trouble:
+        name = self._situation.service.name
+        wrong = proved.endpoint_is_wrong
+        return Trouble(
+            end=Unhealthy,
+            what=f"ECS is content with the new revision of {name}, but its endpoint is not well."
+            if wrong
+            else f"The new revision of {name} could not be verified.",
+            why=f"Within {span(self._inputs.health_timeout_seconds)}: {proved.problem}.",
+            fix="Correct the application, or the `health-*` inputs if they ask a wrong thing.",
+        )
+
+    def _undone(self, trouble: Trouble, definition: Definition, follower: Follower) -> ActionError:
+        """Evidence before undo; then the error that tells the true end."""
+        evidence = self._evidence(definition, follower)
+        trouble = replace(trouble, why=_with_last_words(trouble.why, evidence))
+        name = self._situation.service.name
+        if not self._inputs.rollback_on_failure and not _is_ecs_undoing(follower):
+            return Failed(
+                f"{trouble.what} It was left there, because `rollback-on-failure` is false.",
+                why=trouble.why,
+                fix=trouble.fix,
+                evidence=evidence.lines,
+            )
+        with self._journal.phase("Roll back") as phase:
+            restorer = Restorer(
+                follower,
+                self._old_claim(self._old_definition()),
+                self._situation.limit_seconds,
+                self._gateways,
+                self._journal,
+            )
+            result = restorer.restore()
+            if isinstance(result, Restored):
+                phase.result = result.sentence
+            else:
+                phase.failed = True
+        if isinstance(result, LeftAlone):
+            return self._superseded(result.by, first=trouble.why)
+        old = revision_of(self._situation.baseline.task_definition)
+        if isinstance(result, Restored):
+            self._journal.record(rolled_back="true")
+            self._journal.story.rollback = result.sentence
+            what, why, fix = f"{trouble.what} {name} is back on {old}.", trouble.why, trouble.fix
+            return trouble.end(what, why=why, fix=fix, evidence=evidence.lines)
+        if result.nothing_to_go_back_to:
+            what = f"{trouble.what} Nothing was rolled back: {result.problem}."
+            return Failed(what, why=trouble.why, fix=trouble.fix, evidence=evidence.lines)
+        region = self._gateways.identity.region
+        commands = undo_commands(follower.rollout, self._inputs.cluster, region)
+        return RollbackFailed(
+            f"{trouble.what} {name} could NOT be put back on {old}.",
+            why=f"{trouble.why}. Then, rolling back: {result.problem}.",
+            fix="Act now, by hand:\n" + "\n".join(commands),
+            evidence=evidence.lines,
+        )
+
+    def _old_definition(self) -> Definition:
+        if self._situation.running.arn == self._situation.baseline.task_definition:
+            return self._situation.running
+        return self._gateways.ecs.definition(self._situation.baseline.task_definition)
+
+    def _evidence(self, definition: Definition, follower: Follower) -> Evidence:
+        with self._journal.phase("Evidence") as phase:
+            evidence = collect(
+                definition,
+                follower,
+                self._inputs.log_tail_lines,
+                self._gateways,
+                self._journal,
+            )
+            self._journal.story.log_tail = list(evidence.log_tail)
+            phase.result = f"{len(evidence.lines)} facts, {len(evidence.log_tail)} log lines"
+        return evidence
+
+    def _superseded(self, by: str, first: str = "") -> Superseded:
+        return Superseded(
+            f"The release of {self._situation.service.name} was replaced by {by}.",
+            why=(f"{first}. Then s" if first else "S")
+            + "omebody else changed the service while this release was on its way; "
+            "their deployment was left alone and no tag was moved.",
+            fix="If that was a newer run of this workflow, nothing is to be done. To queue runs "
+            "instead, give the workflow a `concurrency` group.",
+        )
+
+    # ---- what is to be proved ----
+
+    def _claim(self, definition: Definition) -> Claim:
+        return self._about(
+            definition, self._situation.endpoint, self._situation.expectation, self._proofs
+        )
+
+    def _old_claim(self, old: Definition) -> Claim:
+        """What the old revision owes after a rollback: no more than it gave before."""
+        endpoint = self._situation.endpoint if self._situation.old_expectation else None
+        return self._about(old, endpoint, self._situation.old_expectation, {})
+
+    def _about(
+        self,
+        definition: Definition,
+        endpoint: Endpoint | None,
+        expectation: Expectation | None,
+        digests: Mapping[str, frozenset[str]],
+    ) -> Claim:
+        containers = definition.body.get("containerDefinitions") or []
+        groups = (lb.target_group_arn for lb in self._situation.service.load_balancing)
+        return Claim(
+            service=self._situation.service.name,
+            task_definition=definition.arn,
+            digests=digests,
+            endpoint=endpoint,
+            expectation=expectation,
+            has_container_check=any(c.get("healthCheck") for c in containers),
+            old_tasks_may_run=self._situation.service.early_success,
+            target_groups=tuple(arn for arn in groups if arn),
+            successes=self._inputs.health_successes,
+            interval_seconds=self._inputs.health_interval_seconds,
+            budget_seconds=self._inputs.health_timeout_seconds,
+        )
+
+
+def _before(situation: Situation) -> Before:
+    if situation.old_expectation is None:
+        return "nothing"
+    return "full" if situation.old_expectation == situation.expectation else "status"
+
+
+def _with_last_words(why: str, evidence: Evidence) -> str:
+    """The reason, and the line that most often names the cause: the last one of the log."""
+    last = next((line.strip() for line in reversed(evidence.log_tail) if line.strip()), "")
+    return f"{why.rstrip('.')}. Its log ends with: {last[:LAST_WORDS]}" if last else why
+
+
+def _no_longer(follower: Follower) -> Seen | None:
+    """The state that a completed rollout fell into; None while it is still PRIMARY."""
+    state = follower.state()
+    if isinstance(state, Finished):
+        return convict(tuple(follower.stopped.values()), follower.fail_after)
+    return None if isinstance(state, Moving) else state
+
+
+def _is_ecs_undoing(follower: Follower) -> bool:
+    return isinstance(follower.state(), EcsRollsBack | EcsRolledBack | EcsRollbackFailed)
