@@ -142,6 +142,12 @@ class AwsError(Exception):
     def fix(self) -> str:
         """What the user can do about it."""
         match self.refusal:
+            case Refusal.DENIED if self.action == "sts:AssumeRoleWithWebIdentity":
+                return (
+                    "Let the trust policy of the role accept this job's token: compare its "
+                    "conditions on `sub` and `aud` with the repository, the branch or environment, "
+                    "and `audience`."
+                )
             case Refusal.DENIED:
                 return f"Allow `{self.action}` for the role or user that the job runs as."
             case Refusal.CREDENTIALS:

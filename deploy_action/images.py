@@ -63,9 +63,9 @@ def obtain(
 def resolve(reference: str, gateways: Gateways, journal: Journal) -> ReleaseImage:
     """An existing image. In ECR its digest is looked up; elsewhere the reference stays as it is."""
     host, slash, rest = reference.partition("/")
-    if not slash or not gateways.ecr.owns(host):
+    if not slash or not gateways.ecr.owns(host, gateways.identity):
         if "@" not in reference:
-            journal.say(f"{reference} is not in ECR: ECS itself will look up its digest")
+            journal.say(f"{reference} is not in this registry: ECS will look up its digest")
         digest = reference.partition("@")[2]
         known = frozenset({digest} if digest else ())
         return ReleaseImage(reference=reference, tagged=reference, digests=known)

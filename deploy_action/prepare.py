@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,8 @@ class Plan(Situation):
     platform: str
 
 
-def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journal) -> Plan:
-    """The plan, or Blocked: nothing was touched."""
+def survey(inputs: Inputs, gateways: Gateways, journal: Journal) -> Situation:
+    """What the service is now, or Blocked where it can take no deployment."""
     service = _service(inputs, gateways)
     _check_kind(service)
     service = _settle(service, inputs, gateways, journal)
@@ -71,28 +71,35 @@ def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journa
             fix="Run the workflow again in a minute; if it stays, look at the service in ECS.",
         )
     running = gateways.ecs.definition(primary.task_definition)
-    base = _base(inputs, workspace, running, gateways)
-    _check_body(gateways, base, "the task definition")
-    repository = _repository(inputs, gateways)
-    containers, others = _containers(inputs, base, service, repository)
-    _check_render(inputs, gateways, base, containers, others)
     endpoint = _endpoint(inputs, service, gateways, journal)
     expected = expectation(inputs) if endpoint else None
-    platform = inputs.platform or task_definition.platform(base)
-    _check_platform(inputs, base, journal)
-    return Plan(
+    return Situation(
         service=service,
         baseline=_baseline(service, primary),
         running=running,
-        base=base,
-        containers=containers,
-        other_images=others,
-        repository=repository,
-        platform=platform,
         endpoint=endpoint,
         expectation=expected,
         old_expectation=_before(endpoint, expected, gateways, journal),
         limit_seconds=_limit(inputs, service, running, gateways, journal),
+    )
+
+
+def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journal) -> Plan:
+    """The plan of a release, or Blocked: nothing was touched."""
+    now = survey(inputs, gateways, journal)
+    base = _base(inputs, workspace, now.running, gateways)
+    _check_body(gateways, base, "the task definition")
+    repository = _repository(inputs, gateways)
+    containers, others = _containers(inputs, base, now.service, repository)
+    _check_render(inputs, gateways, base, containers, others)
+    _check_platform(inputs, base, journal)
+    return Plan(
+        **{each.name: getattr(now, each.name) for each in fields(now)},
+        base=base,
+        containers=containers,
+        other_images=others,
+        repository=repository,
+        platform=inputs.platform or task_definition.platform(base),
     )
 
 

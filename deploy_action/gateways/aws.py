@@ -23,6 +23,11 @@ from botocore.exceptions import (
 
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.model import Identity
+from deploy_action.permissions import Permission, Permissions, Scope
+
+PERMISSIONS: Permissions = {
+    "sts:GetCallerIdentity": Permission(scope=Scope.NOTHING),
+}
 
 READS = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -36,6 +41,7 @@ WRITES = READS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1
 
 HURRIED = WRITES.merge(Config(connect_timeout=1, read_timeout=2))
 """For the seconds between the runner's first signal and its last."""
+ASSUME = "AssumeRoleWithWebIdentity"
 SERVER_ERROR = 500
 CODES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
     (Refusal.DENIED, ("AccessDenied", "UnauthorizedOperation", "NotAuthorized")),
@@ -100,6 +106,9 @@ def answering(action: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
+        # Any call may first have to assume the role, and then it is that which was refused.
+        if error.operation_name == ASSUME:
+            action = f"sts:{ASSUME}"
         raise AwsError(action, *_read(error)) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise AwsError(action, Refusal.CREDENTIALS, type(error).__name__, str(error)) from error

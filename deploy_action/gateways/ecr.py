@@ -13,12 +13,27 @@ from botocore.exceptions import ClientError
 
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.gateways.aws import READS, answering
-from deploy_action.model import RegistryImage, Repository
+from deploy_action.model import Identity, RegistryImage, Repository
+from deploy_action.permissions import Permission, Permissions, Scope
 from deploy_action.ports import Http, NoAnswer, RegistryLogin
 
 if TYPE_CHECKING:
     import boto3
 
+PERMISSIONS: Permissions = {
+    "ecr:BatchGetImage": Permission(scope=Scope.REPOSITORY),
+    "ecr:DescribeRepositories": Permission(scope=Scope.REPOSITORY),
+    "ecr:GetAuthorizationToken": Permission(scope=Scope.ANYTHING),
+    "ecr:PutImage": Permission(scope=Scope.REPOSITORY, writes=True),
+}
+BEHIND_THE_REGISTRY: Permissions = {
+    "ecr:BatchCheckLayerAvailability": Permission(scope=Scope.REPOSITORY, writes=True),
+    "ecr:CompleteLayerUpload": Permission(scope=Scope.REPOSITORY, writes=True),
+    "ecr:GetDownloadUrlForLayer": Permission(scope=Scope.REPOSITORY, optional=True),
+    "ecr:InitiateLayerUpload": Permission(scope=Scope.REPOSITORY, writes=True),
+    "ecr:UploadLayerPart": Permission(scope=Scope.REPOSITORY, writes=True),
+}
+"""What the registry asks IAM for when BuildKit pushes, and when `labels` reads a blob."""
 ECR_HOST = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+")
 """Host of a private registry: account and region. Suffixes differ by partition."""
 MEDIA_TYPES = [
@@ -44,11 +59,12 @@ class Ecr:
         )
         self._http = http
 
-    def owns(self, host: str) -> bool:
-        """Whether images of this host can be read here."""
-        return host == self.registry or (
-            self.registry is None and ECR_HOST.fullmatch(host) is not None
-        )
+    def owns(self, host: str, identity: Identity) -> bool:
+        """Whether images of this host can be read here: another account has the same names."""
+        if self.registry:
+            return host == self.registry
+        found = ECR_HOST.fullmatch(host)
+        return found is not None and found.groups() == (identity.account, identity.region)
 
     def repository(self, name: str) -> Repository:
         """The repository with its rules; AwsError with MISSING where there is none."""

@@ -23,10 +23,30 @@ from deploy_action.model import (
     ServiceDeployment,
     Task,
 )
+from deploy_action.permissions import Permission, Permissions, Scope
 
 if TYPE_CHECKING:
     import boto3
 
+PERMISSIONS: Permissions = {
+    "ecs:DescribeServiceDeployments": Permission(scope=Scope.SERVICE_DEPLOYMENT, optional=True),
+    "ecs:DescribeServices": Permission(scope=Scope.SERVICE),
+    "ecs:DescribeTaskDefinition": Permission(scope=Scope.ANYTHING),
+    "ecs:DescribeTasks": Permission(scope=Scope.CLUSTER, optional=True),
+    "ecs:ListServiceDeployments": Permission(scope=Scope.SERVICE, optional=True),
+    "ecs:ListServices": Permission(scope=Scope.CLUSTER, optional=True),
+    "ecs:ListTasks": Permission(scope=Scope.CLUSTER, optional=True),
+    "ecs:RegisterTaskDefinition": Permission(scope=Scope.FAMILY, writes=True),
+    "ecs:StopServiceDeployment": Permission(
+        scope=Scope.SERVICE_DEPLOYMENT, writes=True, optional=True
+    ),
+    "ecs:UpdateService": Permission(scope=Scope.SERVICE, writes=True),
+}
+BEHIND_REGISTRATION: Permissions = {
+    "ecs:TagResource": Permission(scope=Scope.NEW_REVISION, writes=True, optional=True),
+    "iam:PassRole": Permission(scope=Scope.ROLES, writes=True),
+}
+"""What RegisterTaskDefinition asks IAM for besides itself."""
 TASKS_A_CALL = 100
 """DescribeTasks takes at most this many."""
 CLOCK_SKEW = timedelta(seconds=60)
@@ -103,6 +123,9 @@ class Ecs:
         described: Any = self._reads.meta.service_model.shape_for("TaskDefinition")
         accepted = self._registration.members
         kept = {k: v for k, v in body.items() if k in accepted or k not in described.members}
+        if kept.get("tags") == []:
+            # AWS refuses an empty list of tags.
+            del kept["tags"]
         without_nulls: Json = _without_nulls(kept)
         return without_nulls
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy_action.gateways.aws import READS, answering
+from deploy_action.permissions import Permission, Permissions, Scope
 from deploy_action.model import TargetCheck, TargetHealth
 
 if TYPE_CHECKING:
     import boto3
 
+PERMISSIONS: Permissions = {
+    "elasticloadbalancing:DescribeListeners": Permission(scope=Scope.ANYTHING),
+    "elasticloadbalancing:DescribeLoadBalancers": Permission(scope=Scope.ANYTHING),
+    "elasticloadbalancing:DescribeRules": Permission(scope=Scope.ANYTHING),
+    "elasticloadbalancing:DescribeTargetGroupAttributes": Permission(
+        scope=Scope.ANYTHING, optional=True
+    ),
+    "elasticloadbalancing:DescribeTargetGroups": Permission(scope=Scope.ANYTHING),
+    "elasticloadbalancing:DescribeTargetHealth": Permission(scope=Scope.ANYTHING, optional=True),
+}
+"""Where they are not optional, `health-path` needs them; with `health-url` none is."""
+
+WILDCARD = re.compile(r"[*?]")
 WEB_PROTOCOLS = {"HTTP": 80, "HTTPS": 443}
 
 
@@ -57,7 +73,7 @@ class Elbv2:
                 protocol = listener.get("Protocol", "")
                 if protocol not in WEB_PROTOCOLS:
                     continue
-                leads, host = self._route(listener, target_group_arn)
+                leads, host = self._route(listener, target_group_arn, balancer["DNSName"])
                 if leads:
                     address = _address(balancer, listener, host)
                     found.append((protocol != "HTTP", address))
@@ -103,19 +119,30 @@ class Elbv2:
             for t in answer.get("TargetHealthDescriptions", [])
         ]
 
-    def _route(self, listener: Any, target_group_arn: str) -> tuple[bool, str | None]:  # noqa: ANN401
-        """Whether the listener leads to the group, and the host it wants to be asked for."""
+    def _route(
+        self,
+        listener: Any,  # noqa: ANN401 - the shape of botocore
+        target_group_arn: str,
+        own_name: str,
+    ) -> tuple[bool, str | None]:
+        """Whether the listener leads to the group, and the host it wants to be asked for.
+
+        None is the load balancer's own name. A rule that only takes names of a
+        pattern leads nowhere that could be asked: nobody knows which of them exist.
+        """
         with answering("elasticloadbalancing:DescribeRules"):
             rules = self._client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
-        hosts = [
-            _host(rule)
+        leading = [
+            _hosts(rule)
             for rule in rules
             if any(_forwards(action, target_group_arn) for action in rule.get("Actions", []))
         ]
-        if not hosts:
-            leads = any(_forwards(a, target_group_arn) for a in listener.get("DefaultActions", []))
-            return leads, None
-        return True, next((host for host in hosts if host), None) if None not in hosts else None
+        if any(_forwards(a, target_group_arn) for a in listener.get("DefaultActions", [])):
+            leading.append([])
+        if any(not hosts or _takes(hosts, own_name) for hosts in leading):
+            return True, None
+        plain = [host for hosts in leading for host in hosts if not WILDCARD.search(host)]
+        return bool(plain), plain[0] if plain else None
 
 
 def _forwards(action: Any, target_group_arn: str) -> bool:  # noqa: ANN401 - the shape of botocore
@@ -125,13 +152,17 @@ def _forwards(action: Any, target_group_arn: str) -> bool:  # noqa: ANN401 - the
     return any(group.get("TargetGroupArn") == target_group_arn for group in groups)
 
 
-def _host(rule: Any) -> str | None:  # noqa: ANN401 - the shape of botocore
+def _hosts(rule: Any) -> list[str]:  # noqa: ANN401 - the shape of botocore
+    """The host names and patterns that a rule takes; none where it takes any."""
     for condition in rule.get("Conditions", []):
         if condition.get("Field") == "host-header":
-            values = condition.get("HostHeaderConfig", {}).get("Values") or condition.get("Values")
-            plain = [v for v in values or [] if "*" not in v and "?" not in v]
-            return plain[0] if plain else None
-    return None
+            values = condition.get("HostHeaderConfig", {}).get("Values")
+            return list(values or condition.get("Values") or [])
+    return []
+
+
+def _takes(patterns: list[str], name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for pattern in patterns)
 
 
 def _address(balancer: Any, listener: Any, host: str | None) -> Address:  # noqa: ANN401

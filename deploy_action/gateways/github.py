@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy_action.errors import Blocked
+from deploy_action.errors import AwsError, Refusal
 from deploy_action.ports import Http, NoAnswer
 
 SUMMARY_LIMIT = 1_000_000
@@ -21,7 +21,7 @@ STATE = "STATE_"
 """Prefix of the variables that the runner makes of a state file."""
 ENTRY = re.compile(r"^(.+?)<<(\S+)\n(.*?)\n\2$", re.MULTILINE | re.DOTALL)
 TOKEN_SECONDS = 15
-OK = 200
+OK, TOO_MANY, SERVER_ERROR = 200, 429, 500
 
 
 class RunnerFiles:
@@ -50,7 +50,9 @@ class RunnerFiles:
 
     def append_summary(self, markdown: str) -> None:
         if self._summary:
-            _append(Path(self._summary), markdown[:SUMMARY_LIMIT] + "\n")
+            # The limit is one of bytes, and a mark or an arrow takes three.
+            kept = markdown.encode()[:SUMMARY_LIMIT].decode(errors="ignore")
+            _append(Path(self._summary), kept + "\n")
 
     def write_report(self, name: str, text: str) -> str:
         """In the workspace, the one folder that every later step sees under the same path.
@@ -87,7 +89,11 @@ def saved_state(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def identity_token(environ: Mapping[str, str], http: Http, audience: str) -> str:
-    """A fresh OIDC token of the job."""
+    """A fresh OIDC token of the job.
+
+    It is also asked for in mid-release, when the credentials run out. So a failure
+    is that of an AWS call, and the story decides what it means.
+    """
     url = environ.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
     bearer = environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")
     try:
@@ -97,10 +103,15 @@ def identity_token(environ: Mapping[str, str], http: Http, audience: str) -> str
             timeout_seconds=TOKEN_SECONDS,
         )
     except NoAnswer as silence:
-        raise _no_token(f"GitHub's token service gave no answer ({silence}).") from silence
+        raise _no_token(Refusal.UNREACHABLE, f"it gave no answer ({silence})") from silence
     if answer.status != OK:
-        raise _no_token(f"GitHub's token service answered {answer.status}.")
-    return str(json.loads(answer.body)["value"])
+        passing = answer.status == TOO_MANY or answer.status >= SERVER_ERROR
+        refusal = Refusal.UNREACHABLE if passing else Refusal.CREDENTIALS
+        raise _no_token(refusal, f"it answered {answer.status}")
+    try:
+        return str(json.loads(answer.body)["value"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_token(Refusal.UNREACHABLE, "its answer holds no token") from error
 
 
 def can_ask_for_token(environ: Mapping[str, str]) -> bool:
@@ -108,11 +119,12 @@ def can_ask_for_token(environ: Mapping[str, str]) -> bool:
     return bool(environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"))
 
 
-def _no_token(why: str) -> Blocked:
-    return Blocked(
-        "The role in `role-to-assume` could not be assumed.",
-        why=why,
-        fix="Run the job again; if it stays, check that it has `permissions: id-token: write`.",
+def _no_token(refusal: Refusal, why: str) -> AwsError:
+    return AwsError(
+        "sts:AssumeRoleWithWebIdentity",
+        refusal,
+        "NoIdentityToken",
+        f"GitHub's token service was asked for a token of the job, and {why}",
     )
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy_action.gateways.aws import READS, answering
+from deploy_action.permissions import Permission, Permissions, Scope
 
 if TYPE_CHECKING:
     import boto3
+
+PERMISSIONS: Permissions = {
+    "logs:GetLogEvents": Permission(scope=Scope.LOG_GROUP, optional=True),
+}
 
 
 class Logs:

@@ -146,4 +146,4 @@ def _code(text: str) -> str:
 
 def _address(url: str) -> str:
     """A URL as GitHub makes it a link, with nothing that could end it early."""
-    return re.sub(r"[^\w!#$%&'()*+,\-./:;=?@\[\]~]", lambda c: quote(c[0]), url, flags=re.ASCII)
+    return re.sub(r"[^\w!#$%&'*+,\-./:;=?@\[\]~]", lambda c: quote(c[0]), url, flags=re.ASCII)
