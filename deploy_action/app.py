@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from deploy_action import __version__, deploy, finish, inputs, plan
+from deploy_action import __version__, deploy, finish, inputs, plan, restart, rollback
 from deploy_action.build import Source
 from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
 from deploy_action.gateways import Gateways, aws, github
@@ -35,8 +36,14 @@ if TYPE_CHECKING:
     from deploy_action.inputs import Inputs
     from deploy_action.ports import Builder, Clock, Engine, Http
 
-OPERATIONS = {"deploy": deploy.deploy, "plan": plan.plan}
+OPERATIONS = {
+    "deploy": deploy.deploy,
+    "plan": plan.plan,
+    "rollback": rollback.rollback,
+    "restart": restart.restart,
+}
 CRASHED = 1
+INSIST_EVERY_SECONDS = 0.2
 SHORTEST_REAL_SECRET = 16
 """AWS keys have 40 characters; an emulator's `test` must not blot out every such word."""
 SECRETS_OF_THE_JOB = (
@@ -115,17 +122,33 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
 
 def _ended(work: Callable[[], None], journal: Journal) -> int:
     """Do the work and turn whatever it ends with into an exit code."""
-    with _signals():
+    with _signals() as hold:
+        match _end_of(work, hold):
+            case ActionError() as error:
+                return _fail(journal, error)
+            case Cancelled() as cancelled:
+                return _cancelled(journal, cancelled)
+            case Exception() as error:
+                return _crashed(journal, error)
+            case None:
+                journal.finish(lambda: render(journal.story))
+                return 0
+
+
+def _end_of(work: Callable[[], None], hold: Callable[[], None]) -> Exception | Cancelled | None:
+    """What the work ended with. From then on no signal can come between it and its report."""
+    end: Exception | Cancelled | None = None
+    try:
         try:
             work()
-        except ActionError as error:
-            return _fail(journal, error)
-        except Cancelled as cancelled:
-            return _cancelled(journal, cancelled)
         except Exception as error:  # noqa: BLE001 - the last resort
-            return _crashed(journal, error)
-    journal.finish(lambda: render(journal.story))
-    return 0
+            end = error
+        hold()
+    except Cancelled as cancelled:
+        hold()
+        # An end that was reached before the signal stands.
+        end = end or cancelled
+    return end
 
 
 def _gateways(
@@ -224,7 +247,7 @@ def _crashed(journal: Journal, error: Exception) -> int:
     lines = [
         f"ecs-deploy-action {__version__}, Python {platform.python_version()}",
         f"phases: {', '.join(p.title for p in journal.story.phases) or 'none'}",
-        *traceback.format_exc().splitlines(),
+        *"".join(traceback.format_exception(error)).splitlines(),
     ]
     touched = (
         f"Deployment {facts.deployment_id} of {journal.story.service} had been started: look at it."
@@ -244,22 +267,45 @@ def _crashed(journal: Journal, error: Exception) -> int:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
+def _signals() -> Iterator[Callable[[], None]]:
     """Turn the runner's signals into Cancelled. Python as process 1 would ignore SIGTERM.
 
     Only the first one counts: what it starts must not be cut off by the second,
-    which follows after 7.5 s.
+    which follows after 7.5 s. The function that is given ignores all from then on.
     """
     wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def stop(number: int, _: object) -> None:
+    def hold() -> None:
         for each in wanted:
             signal.signal(each, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def stop(number: int, _: object) -> None:
+        hold()
+        # Python drops what is raised while it finalizes an object, which every answer of AWS
+        # brings about: so it is raised again until somebody handles it.
+        signal.signal(signal.SIGALRM, partial(insist, number))
+        signal.setitimer(signal.ITIMER_REAL, INSIST_EVERY_SECONDS, INSIST_EVERY_SECONDS)
         raise Cancelled(number)
 
-    before = [signal.signal(number, stop) for number in wanted]
+    def insist(number: int, *_: object) -> None:
+        if not _is_handled(sys.exception()):
+            raise Cancelled(number)
+
+    changed = (*wanted, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in changed]
+    for number in wanted:
+        signal.signal(number, stop)
     try:
-        yield
+        yield hold
     finally:
-        for number, handler in zip(wanted, before, strict=True):
+        hold()
+        for number, handler in zip(changed, before, strict=True):
             signal.signal(number, handler)
+
+
+def _is_handled(error: BaseException | None) -> bool:
+    """Whether the exception that is being handled came from a signal, or while that was handled."""
+    while error is not None and not isinstance(error, Cancelled):
+        error = error.__context__
+    return error is not None

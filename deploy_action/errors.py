@@ -24,6 +24,7 @@ SUCCESSES = {
     "deployed": "the new revision is verified",
     "unchanged": "the service already runs this image and definition, verified",
     "deployed-unverified": "desired count is 0, so nothing could be probed",
+    "restarted": "new tasks of the same revision are verified",
     "planned": "shown what a release would do; nothing was written",
 }
 """Every verdict of a good end, and what it means."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from deploy_action.build import FINGERPRINT_LABEL, Source, ToBuild, build_of, run_build
 from deploy_action.errors import AwsError, Blocked, BuildFailed
-from deploy_action.gateways.ecr import digests, may_move
+from deploy_action.gateways.ecr import digests, may_move, split_reference
 from deploy_action.model import RegistryImage, ReleaseImage
 from deploy_action.ports import Build, RegistryLogin
 
@@ -62,21 +62,19 @@ def obtain(
 
 def resolve(reference: str, gateways: Gateways, journal: Journal) -> ReleaseImage:
     """An existing image. In ECR its digest is looked up; elsewhere the reference stays as it is."""
-    host, slash, rest = reference.partition("/")
-    if not slash or not gateways.ecr.owns(host, gateways.identity):
+    host, name, tag_or_digest = split_reference(reference)
+    if not gateways.ecr.owns(host, gateways.identity):
         if "@" not in reference:
             journal.say(f"{reference} is not in this registry: ECS will look up its digest")
         digest = reference.partition("@")[2]
         known = frozenset({digest} if digest else ())
         return ReleaseImage(reference=reference, tagged=reference, digests=known)
-    name, _, digest = rest.partition("@")
-    name, _, tag = name.partition(":")
     repository = gateways.ecr.repository(name)
-    image = gateways.ecr.image(repository, digest or tag or "latest")
+    image = gateways.ecr.image(repository, tag_or_digest)
     if image is None:
         raise Blocked(
             f"There is no image {reference!r}.",
-            why=f"The repository {repository.uri} has no such {'digest' if digest else 'tag'}.",
+            why=f"The repository {repository.uri} has no {tag_or_digest}.",
             fix="Correct `image`, or push the image first.",
         )
     journal.say(f"{reference} is {image.digest}")

@@ -28,6 +28,7 @@ from deploy_action.model import Run
 from deploy_action.task_definition import parse_patch
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+REVISION = re.compile(r"\d+|[A-Za-z0-9_-]+:\d+|arn:[a-z-]+:ecs:[^ ]+:task-definition/[^ ]+:\d+")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 BUILD_ONLY = (
     "context", "dockerfile", "target", "build_args", "build_secrets", "platform",
@@ -165,6 +166,13 @@ def _variable(name: str) -> str:
     return "INPUT_" + _spelling(name).upper()
 
 
+def _revision(value: str) -> str:
+    if not REVISION.fullmatch(value):
+        msg = f"{value!r} is neither a revision number nor `family:revision` nor an ARN"
+        raise ValueError(msg)
+    return value
+
+
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Items = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_lines)]
 Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
@@ -181,7 +189,7 @@ class Inputs(BaseSettings):
         frozen=True,
     )
 
-    operation: Literal["deploy", "plan"] = "deploy"
+    operation: Literal["deploy", "plan", "rollback", "restart"] = "deploy"
     aws_region: str | None = None
     role_to_assume: str | None = None
     role_session_name: str | None = None
@@ -217,6 +225,8 @@ class Inputs(BaseSettings):
     cpu: str | None = None
     memory: str | None = None
     task_definition_patch: Annotated[str, _that(parse_patch)] | None = Field(None, repr=False)
+
+    rollback_to: Annotated[str, AfterValidator(_revision)] | None = None
 
     desired_count: int | None = Field(None, ge=0)
     force_new_deployment: Flag = False
@@ -359,23 +369,35 @@ def _contradictions(given: Mapping[str, str], environ: Mapping[str, str]) -> lis
     problems = []
     if not (chosen("aws_region") or _region_of_job(environ)):
         problems.append("`aws-region` is not set, and neither is AWS_REGION in the environment.")
-    if chosen("image"):
-        problems += [
-            f"`{_spelling(name)}` has no effect because `image` is given and nothing is built."
-            for name in BUILD_ONLY
-            if chosen(name)
-        ]
-    elif not chosen("ecr_repository"):
-        if "=" not in given.get(_variable("container_name"), ""):
-            problems.append("`ecr-repository` (to build) or `image` (to deploy one) is required.")
-    elif not (chosen("image_tag") or environ.get("GITHUB_SHA")):
-        problems.append("`image-tag` is not set, and GITHUB_SHA is not in the environment.")
+    operation = given.get(_variable("operation"), "deploy").strip()
+    if operation in {"deploy", "plan"}:
+        problems += _about_image(chosen, given, environ)
+    if chosen("rollback_to") and operation != "rollback":
+        problems.append(f"`rollback-to` has no effect with `operation: {operation}`.")
     both = _keys(given, "environment_variables") & _keys(given, "secrets")
     problems += [
         f"`{name}` is in `environment-variables` and in `secrets`; ECS takes it once."
         for name in sorted(both)
     ]
     return problems + _about_health(chosen)
+
+
+def _about_image(
+    chosen: Callable[[str], bool], given: Mapping[str, str], environ: Mapping[str, str]
+) -> list[str]:
+    if chosen("image"):
+        return [
+            f"`{_spelling(name)}` has no effect because `image` is given and nothing is built."
+            for name in BUILD_ONLY
+            if chosen(name)
+        ]
+    if not chosen("ecr_repository"):
+        if "=" in given.get(_variable("container_name"), ""):
+            return []
+        return ["`ecr-repository` (to build) or `image` (to deploy one) is required."]
+    if not (chosen("image_tag") or environ.get("GITHUB_SHA")):
+        return ["`image-tag` is not set, and GITHUB_SHA is not in the environment."]
+    return []
 
 
 def _about_health(chosen: Callable[[str], bool]) -> list[str]:

@@ -174,6 +174,16 @@ class Ecr:
         return RegistryLogin(host=host, user=user, password=password)
 
 
+def split_reference(reference: str) -> tuple[str, str, str]:
+    """Host, repository name, and the digest or else the tag (`latest` where there is none)."""
+    host, slash, rest = reference.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        host, rest = "", reference
+    name, _, digest = rest.partition("@")
+    name, _, tag = name.partition(":")
+    return host, name, digest or tag or "latest"
+
+
 def may_move(repository: Repository, tag: str) -> bool:
     """Whether the repository lets a tag point at another image later."""
     excluded = any(fnmatch.fnmatchcase(tag, pattern) for pattern in repository.exclusions)

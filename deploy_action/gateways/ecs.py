@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -19,6 +20,7 @@ from deploy_action.model import (
     Event,
     Json,
     LoadBalancing,
+    Registration,
     Service,
     ServiceDeployment,
     Task,
@@ -44,11 +46,13 @@ PERMISSIONS: Permissions = {
 }
 BEHIND_REGISTRATION: Permissions = {
     "ecs:TagResource": Permission(scope=Scope.NEW_REVISION, writes=True, optional=True),
-    "iam:PassRole": Permission(scope=Scope.ROLES, writes=True),
+    "iam:PassRole": Permission(scope=Scope.PASSED_ROLE, writes=True),
 }
 """What RegisterTaskDefinition asks IAM for besides itself."""
 TASKS_A_CALL = 100
 """DescribeTasks takes at most this many."""
+SERVICE_REVISIONS_A_CALL = 20
+"""DescribeServiceRevisions takes at most this many."""
 CLOCK_SKEW = timedelta(seconds=60)
 """How far the runner's clock may be off when asking for what was created since."""
 
@@ -68,7 +72,7 @@ class Ecs:
         self._reads = session.client("ecs", config=reads)
         self._writes = session.client("ecs", config=writes)
         self.cluster = cluster
-        self._raw: bytes = b""
+        self._raw = local()
         # Botocore drops fields that its model does not know. A definition that is
         # registered again must not lose them, so the answer is kept as it came.
         self._reads.meta.events.register("before-parse.ecs.DescribeTaskDefinition", self._keep_raw)
@@ -99,7 +103,7 @@ class Ecs:
             answer = self._reads.describe_task_definition(
                 taskDefinition=reference, include=["TAGS"]
             )
-        body: Json = json.loads(self._raw).get("taskDefinition", {})
+        body: Json = json.loads(self._raw.body).get("taskDefinition", {})
         return Definition(
             arn=answer["taskDefinition"]["taskDefinitionArn"],
             status=answer["taskDefinition"].get("status", "ACTIVE"),
@@ -187,6 +191,34 @@ class Ecs:
         briefs.sort(key=lambda b: b["createdAt"], reverse=True)
         return [b["serviceDeploymentArn"] for b in briefs]
 
+    def completed_revisions(self, name: str) -> list[str]:
+        """ARNs of the task definitions that the service completed a deployment of, newest first."""
+        with answering("ecs:ListServiceDeployments"):
+            listed = self._reads.list_service_deployments(
+                cluster=self.cluster, service=name, status=["SUCCESSFUL"]
+            )
+        briefs = [b for b in listed.get("serviceDeployments", []) if b.get("createdAt")]
+        briefs.sort(key=lambda b: b["createdAt"], reverse=True)
+        targets = [b["targetServiceRevisionArn"] for b in briefs if "targetServiceRevisionArn" in b]
+        targets = targets[:SERVICE_REVISIONS_A_CALL]
+        if not targets:
+            return []
+        with answering("ecs:DescribeServiceRevisions"):
+            answer = self._reads.describe_service_revisions(serviceRevisionArns=targets)
+        found = {
+            r["serviceRevisionArn"]: r.get("taskDefinition", "")
+            for r in answer.get("serviceRevisions", [])
+        }
+        return [found[arn] for arn in targets if found.get(arn)]
+
+    def revisions(self, family: str) -> list[str]:
+        """ARNs of the newest ACTIVE revisions of a family, newest first."""
+        with answering("ecs:ListTaskDefinitions"):
+            answer = self._reads.list_task_definitions(
+                familyPrefix=family, sort="DESC", status="ACTIVE", maxResults=10
+            )
+        return [a for a in answer.get("taskDefinitionArns", []) if f"/{family}:" in a]
+
     def stop_and_roll_back(self, service_deployment: str) -> None:
         """Ask ECS to stop this deployment and to go back; harmless to repeat."""
         with answering("ecs:StopServiceDeployment"):
@@ -222,7 +254,8 @@ class Ecs:
         return model.operation_model("RegisterTaskDefinition").input_shape
 
     def _keep_raw(self, response_dict: Json, **_: object) -> None:
-        self._raw = response_dict["body"]
+        # Each thread reads its own: botocore calls this in the thread that asked.
+        self._raw.body = response_dict["body"]
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -261,7 +294,31 @@ def _service(raw: Any) -> Service:  # noqa: ANN401 - the shape of botocore
         ),
         events=tuple(_events(raw.get("events", []))),
         current_service_deployment=raw.get("currentServiceDeployment") or None,
+        registrations=tuple(
+            Registration(
+                registry_arn=r.get("registryArn", ""),
+                container=r.get("containerName"),
+                port=r.get("containerPort") or r.get("port"),
+            )
+            for r in raw.get("serviceRegistries", [])
+        ),
+        connected_ports=tuple(_connected_ports(raw)),
+        has_breaker=bool(configuration.get("deploymentCircuitBreaker", {}).get("enable")),
+        subnets=tuple(
+            raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {}).get("subnets", [])
+        ),
+        launch_types=(raw["launchType"],)
+        if raw.get("launchType")
+        else tuple(p["capacityProvider"] for p in raw.get("capacityProviderStrategy", [])),
     )
+
+
+def _connected_ports(raw: Any) -> Iterator[str]:  # noqa: ANN401 - the shape of botocore
+    """ECS shows Service Connect beside each deployment; the PRIMARY's stays in force."""
+    for deployment in raw.get("deployments", []):
+        if deployment.get("status") == "PRIMARY":
+            connect = deployment.get("serviceConnectConfiguration", {})
+            yield from (s["portName"] for s in connect.get("services", []))
 
 
 def _events(raw: Iterable[Any]) -> Iterator[Event]:
