@@ -8,7 +8,7 @@ IMAGE ?= ecs-deploy:local
 ON_MACHINE = @$(PYTHON) -m dev.machine run --
 
 .DEFAULT_GOAL := help
-.PHONY: help test check all demo image clean
+.PHONY: help test check all demo bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +27,13 @@ all: check
 demo: ## deploy, replace, roll back and repeat on an emulated AWS
 	$(ON_MACHINE) .venv/bin/python -m dev.demo
 
+bench: ## measure against awscli and ecs-deploy; BENCH=--update writes the README
+	$(ON_MACHINE) .venv/bin/python -m dev.bench $(BENCH)
+
 image: ## build the action's image as $(IMAGE)
 	$(ON_MACHINE) docker build --tag $(IMAGE) .
 
 clean: ## remove what the set-up made in this folder
-	@rm -rf .venv .venv-ministack .cache
+	@rm -rf .venv .venv-bench .venv-ministack .cache
 	@rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 FINGERPRINT_LABEL = "ecs-deploy-action.build-inputs"
 """Label of an image: a hash of everything its build was given."""
+ROUTINE = ("[internal]", "importing cache manifest")
+"""BuildKit's own steps, such as reading the Dockerfile; a cache that is not there yet is one."""
 WORTH_A_LINE_SECONDS = 1.0
-"""BuildKit's own steps, such as reading the Dockerfile, only matter when they are slow."""
+"""Routine steps only matter when they are slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def run_build(wanted: ToBuild, platform: str, gateways: Gateways, journal: Journ
     journal.hide(*wanted.build.secrets.values())
 
     def tell(step: BuildStep) -> None:
-        if step.name.startswith("[internal]") and step.seconds < WORTH_A_LINE_SECONDS:
+        if step.name.startswith(ROUTINE) and step.seconds < WORTH_A_LINE_SECONDS:
             return
         journal.story.build_steps.append(step)
         mark = "✗" if step.failed else "✓"

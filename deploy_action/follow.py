@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STOPS_TOLD = 5
+"""Stopped tasks that get a line of their own; the line of progress counts them all."""
 UNREADABLE_LOOKS = 3
 """Refused looks in a row after which reading is given up: a policy does not heal while we wait."""
 
@@ -171,7 +173,8 @@ class Follower:
             self._known_arns.add(task.arn)
             if is_own(self.rollout, task):
                 self.stopped[task.arn] = task
-                self._journal.say(f"task {task.id} stopped: {describe_stop(task)}")
+                if len(self.stopped) <= STOPS_TOLD:
+                    self._journal.say(f"task {task.id} stopped: {describe_stop(task)}")
         return tuple(self.stopped.values())
 
     def _optional(self, what: str, read: Callable[[], T]) -> T | None:

@@ -11,16 +11,22 @@ import os
 import re
 import subprocess
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
+from dev.commands import attempt
 from dev.places import ACT, CACHE
 
 # act lends the runner's environment to the action; a fixed one keeps the machine's out.
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Wherever this machine's engine listens, act mounts its socket here, as the runner does.
+_SOCKET: Final = {"DOCKER_HOST": "unix:///var/run/docker.sock"}
 _HOME: Final = CACHE / "act"
+# Marks the containers of one run, so that no other run's are removed with them.
+_LABEL: Final = "deploy-action.workflow"
 # Far above any honest run: only a workflow that hangs is ended by this.
 _HANG_LIMIT: Final = 900.0
 _EXIT_CODE: Final = re.compile(r"exit with `FAILURE`: (\d+)")
@@ -36,6 +42,7 @@ class Step:
     outputs: dict[str, str] = field(default_factory=dict)
     summary: str = ""
     lines: list[str] = field(default_factory=list)
+    post_lines: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -52,10 +59,12 @@ class Run:
     trouble: str
 
     def step(self, identifier: str) -> Step:
-        """The step with this `id`; act's own complaint when it never ran."""
-        if identifier not in self.steps:
+        """The step with this `id`; act's own complaint when its container never ran."""
+        step = self.steps.get(identifier)
+        ran = step is not None and (step.result == "success" or step.exit_code != 0)
+        if step is None or not ran:
             raise LookupError(f"step {identifier!r} did not run:\n{self.trouble}")
-        return self.steps[identifier]
+        return step
 
 
 def run_workflow(
@@ -74,43 +83,63 @@ def run_workflow(
 
     `actions` maps `owner/name@ref` to a folder; `heard` gets every log line as it is written.
     """
+    mark = f"{_LABEL}={uuid.uuid4().hex}"
     command = [
-        *_recipe(event, workflow),
+        *_recipe(event, workflow, mark),
         *_pairs("--input", inputs),
         *_pairs("--var", variables),
         *_pairs("--secret", secrets),
-        *_pairs("--env", environment),
+        *_pairs("--env", {**_SOCKET, **(environment or {})}),
         *_pairs("--local-repository", actions),
     ]
     reader = _Reader(heard or _ignore)
     with _alone(), (_HOME / "trouble.log").open("w+") as trouble:
-        with subprocess.Popen(
-            command,
-            cwd=repository,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=trouble,
-            text=True,
-            errors="replace",
-        ) as process:
-            assert process.stdout is not None
-            guard = threading.Timer(_HANG_LIMIT, process.kill)
-            guard.start()
+        succeeded = _run(command, repository, reader, trouble, mark)
+        trouble.seek(0)
+        return Run(succeeded, reader.steps, trouble.read() + reader.complaints)
+
+
+def _run(
+    command: list[str], repository: Path, reader: "_Reader", trouble: IO[str], mark: str
+) -> bool:
+    """Read act to its end; when we stop before that, nothing of it may stay behind."""
+    with subprocess.Popen(
+        command,
+        cwd=repository,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=trouble,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        guard = threading.Timer(_HANG_LIMIT, process.kill)
+        guard.start()
+        try:
             for line in process.stdout:
                 reader.read(line)
+        finally:
             guard.cancel()
-        trouble.seek(0)
-        return Run(process.returncode == 0, reader.steps, trouble.read() + reader.complaints)
+            process.kill()  # a no-op once act has ended by itself
+            _remove_containers(mark)
+    return process.returncode == 0
 
 
-def _recipe(event: str, workflow: str) -> list[str]:
+def _remove_containers(mark: str) -> None:
+    """When act is killed it leaves its containers behind."""
+    left = attempt("docker", "ps", "-aq", "--filter", f"label={mark}").stdout.split()
+    if left:
+        attempt("docker", "rm", "--force", "--volumes", *left)
+
+
+def _recipe(event: str, workflow: str, mark: str) -> list[str]:
     """Run steps on this machine, with docker actions on its network and seeing act's files."""
     return [
         *(str(ACT), event, "--workflows", f".github/workflows/{workflow}", "--json", "--rm"),
         *("--platform", "ubuntu-latest=-self-hosted", "--pull=false", "--no-cache-server"),
         *("--action-cache-path", str(_HOME / "work")),
-        *("--container-options", f"--network host -v {_HOME}/work:{_HOME}/work"),
+        *("--container-options", f"--network host --label {mark} -v {_HOME}/work:{_HOME}/work"),
     ]
 
 
@@ -157,18 +186,20 @@ class _Reader:
             self._sort(step, said)
 
     def _sort(self, step: Step, said: dict[str, Any]) -> None:
+        is_main = said.get("stage") == "Main"
         if "stepResult" in said:
-            step.result = said["stepResult"]
+            step.result = said["stepResult"] if is_main else step.result
         elif said.get("command") == "set-output":
             step.outputs[said["name"]] = said["arg"]
         elif said.get("command") == "summary":
             step.summary += said["content"]
         elif "raw" in said or said.get("raw_output"):
-            self._hear(step, said.get("raw", said["msg"]))
+            lines = step.lines if is_main else step.post_lines
+            self._hear(lines, said.get("raw", said["msg"]))
         elif code := _EXIT_CODE.search(said["msg"]):
             step.exit_code = int(code[1])
 
-    def _hear(self, step: Step, text: str) -> None:
+    def _hear(self, lines: list[str], text: str) -> None:
         for line in text.rstrip("\n").split("\n"):
-            step.lines.append(line)
+            lines.append(line)
             self._heard(line)

@@ -6,6 +6,7 @@ the second again, whose image is already there.
 """
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -22,6 +23,7 @@ _WORKFLOW: Final = ROOT / "demo" / "deploy.yml"
 _SERVICE: Final = "web"
 _ACTION: Final = "acme/ecs-deploy@v1"
 _RULE: Final = "─" * 78
+_COMMAND: Final = re.compile(r"::(?P<name>[\w-]+)(?: [^:]*)?::(?P<data>.*)")
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,24 @@ def _tell(
         },
         environment=service.emulator.environment(),
         actions={_ACTION: action},
-        heard=lambda line: print(f"  {line}", flush=True),
+        heard=_show,
     )
     ending = Ending(chapter, done.step("deploy"), time.monotonic() - started)
     if not ending.is_as_expected:
         print(done.trouble, file=sys.stderr)
     return ending
+
+
+def _show(line: str) -> None:
+    """Print a log line as GitHub shows it: commands to the runner become what they cause."""
+    command = _COMMAND.match(line)
+    if command is None:
+        print(f"  {line}", flush=True)
+    elif command["name"] == "group":
+        print(f"  ▾ {command['data']}", flush=True)
+    elif command["name"] in ("error", "warning", "notice"):
+        text = command["data"].replace("%0A", "\n    ").replace("%25", "%")
+        print(f"  {command['name'].title()}: {text}", flush=True)
 
 
 def _show_summaries(endings: Sequence[Ending]) -> None:

@@ -1,6 +1,7 @@
-"""The two Python environments: the project's own, and MiniStack's.
+"""The Python environments: the project's own, MiniStack's, and the one of the rivals.
 
-MiniStack pins another botocore than ours, so the two cannot share one.
+MiniStack and the tools of the benchmark want other versions of botocore than ours, so
+each has its own.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from dev.commands import MissingPrerequisite, attempt, is_root, run, say
 from dev.debian import install
-from dev.places import ENVIRONMENT, MINISTACK_ENVIRONMENT, ROOT
+from dev.places import BENCH_ENVIRONMENT, ENVIRONMENT, MINISTACK_ENVIRONMENT, ROOT
 
 
 def prepare_project() -> None:
@@ -21,6 +22,11 @@ def prepare_project() -> None:
 def prepare_ministack() -> None:
     """Make `.venv-ministack` hold exactly what its lock says."""
     _prepare(MINISTACK_ENVIRONMENT, ROOT / "requirements-ministack.txt")
+
+
+def prepare_bench() -> None:
+    """Make `.venv-bench` hold exactly what its lock says."""
+    _prepare(BENCH_ENVIRONMENT, ROOT / "requirements-bench.txt")
 
 
 def _prepare(environment: Path, lock: Path, *also: Path) -> None:

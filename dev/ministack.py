@@ -6,6 +6,7 @@ and leaves neither processes nor containers nor images behind.
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -78,11 +79,22 @@ def running() -> Iterator[MiniStack]:
             start_new_session=True,  # a Ctrl-C ends the program, which then ends this in order
         )
     try:
-        _wait_until_ready(emulator, process)
-        yield emulator
+        with _stop_signal_raises():
+            _wait_until_ready(emulator, process)
+            yield emulator
     finally:
         _stop(process)
         _remove_leftovers(emulator)
+
+
+@contextlib.contextmanager
+def _stop_signal_raises() -> Iterator[None]:
+    """Let a stop signal end the block like a Ctrl-C, so that everything is cleaned up."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _environment(port: int, folder: Path) -> dict[str, str]:
@@ -96,6 +108,8 @@ def _environment(port: int, folder: Path) -> dict[str, str]:
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_HOSTNAME": _OWNER,
         "TMPDIR": str(folder),
+        # Its ten seconds without a word from the engine are too few for a slow pull.
+        "MINISTACK_DOCKER_TIMEOUT": "60",
         "LOG_LEVEL": "INFO",
         "PYTHONUNBUFFERED": "1",
     }

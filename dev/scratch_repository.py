@@ -8,8 +8,6 @@ from typing import Final
 from dev.commands import run
 from dev.places import ROOT
 
-# What a checkout of a release of the action is made of, as far as the runner reads it.
-_ACTION: Final = ("action.yml", "Dockerfile", ".dockerignore", "entrypoint.py", "requirements.txt")
 _AUTHOR: Final = (
     *("-c", "user.name=Demo", "-c", "user.email=demo@example.com"),
     *("-c", "commit.gpgsign=false", "-c", "core.hooksPath=/dev/null"),
@@ -43,14 +41,23 @@ def check_out(repository: Path, commit_sha: str) -> None:
 def export_action(folder: Path, *, source: Path = ROOT) -> Path:
     """Copy the action's own files, without environments and caches lying beside them."""
     folder.mkdir(parents=True)
-    for name in _ACTION:
-        if (source / name).is_file():
-            shutil.copy2(source / name, folder / name)
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-    if (source / "deploy_action").is_dir():
-        shutil.copytree(source / "deploy_action", folder / "deploy_action", ignore=ignored)
+    for name in ("action.yml", "Dockerfile", ".dockerignore", *_sent_to_the_builder(source)):
+        _copy(source / name, folder / name)
     create_in_place(folder)
     return folder
+
+
+def _sent_to_the_builder(source: Path) -> list[str]:
+    """The exceptions of a `.dockerignore` that begins by ignoring everything."""
+    lines = (source / ".dockerignore").read_text().splitlines()
+    return [line[1:] for line in lines if line.startswith("!")]
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy2(source, target)
 
 
 def create_in_place(folder: Path) -> None:

@@ -10,8 +10,8 @@ import signal
 import pytest
 
 from deploy_action import errors
-from deploy_action.errors import ActionError, Cancelled
-from tests.contract.repository import ROOT, SUCCESSES, failures
+from deploy_action.errors import SUCCESSES, ActionError, Cancelled
+from tests.contract.repository import ROOT, failures
 
 RESERVED = {0, 1, 130, 143}
 """Success, a bug in the action, and the two signals of a cancelled run."""
