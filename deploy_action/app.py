@@ -82,7 +82,7 @@ def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
     journal.record(rolled_back="false")
-    runner.remember(outside.engine.own_container())
+    runner.begin_state(outside.engine.own_container())
     source = Source(workspace=inputs.workspace(environ), run=story.run)
 
     def release() -> None:

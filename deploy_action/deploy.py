@@ -23,7 +23,7 @@ from deploy_action import images, task_definition
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
-from deploy_action.model import Definition, Json, ReleaseImage, revision_of
+from deploy_action.model import Definition, Json, ReleaseImage, revision_of, short_digest
 from deploy_action.move import Mover
 from deploy_action.prepare import Plan
 from deploy_action.report.journal import span
@@ -91,7 +91,7 @@ class _Deploy:
             )
             if self._inputs.latest_when == "pushed":
                 images.move_tags(self._inputs, release, self._gateways, self._journal)
-            phase.result = release.reference
+            phase.result = short_digest(release.reference)
         return release, references
 
     def _unchanged(self, plan: Plan, release: ReleaseImage | None) -> None:

@@ -17,8 +17,15 @@ Cancelled           130/143     SIGINT or SIGTERM; a BaseException, so nothing s
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import ClassVar
+
+NOT_AUTHORIZED = re.compile(
+    r"not authorized to perform: (?P<action>[a-z0-9-]+:\w+)"
+    r"(?: on resource: (?P<resource>arn:\S*[\w*/]))?"
+)
+"""How AWS words a refusal; the resource is named by most services."""
 
 SUCCESSES = {
     "deployed": "the new revision is verified",
@@ -150,7 +157,7 @@ class AwsError(Exception):
                     "and `audience`."
                 )
             case Refusal.DENIED:
-                return f"Allow `{self.action}` for the role or user that the job runs as."
+                return self._allow
             case Refusal.CREDENTIALS:
                 return (
                     "Check the AWS credentials of the job: set `role-to-assume`, or run "
@@ -165,6 +172,14 @@ class AwsError(Exception):
                 return "Use an endpoint or region that offers this operation."
             case Refusal.MISSING | Refusal.CONFLICT | Refusal.INVALID:
                 return "Correct what the message names, then run the workflow again."
+
+    @property
+    def _allow(self) -> str:
+        """The action that AWS names: registering, for one, is also refused for PassRole."""
+        named = NOT_AUTHORIZED.search(self.message)
+        action = named["action"] if named else self.action
+        on = f" on {named['resource']}" if named and named["resource"] else ""
+        return f"Allow `{action}`{on} for the role or user that the job runs as."
 
 
 class Cancelled(BaseException):

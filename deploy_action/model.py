@@ -5,6 +5,7 @@ Pure data and small questions about it. Nothing here calls anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,12 +25,23 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """How long the credentials of the job work, as far as that is known."""
+
+    is_renewed: bool
+    """Whether they are had again by themselves before they end."""
+    is_temporary: bool
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Who calls AWS, and where."""
 
     account: str
     arn: str
     region: str
+    credentials: Lifetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +67,15 @@ class LoadBalancing:
     """One entry of `loadBalancers[]` of a service."""
 
     target_group_arn: str | None
+    container: str | None
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """One entry of `serviceRegistries[]`: what Cloud Map is told of a task."""
+
+    registry_arn: str
     container: str | None
     port: int | None
 
@@ -91,6 +112,18 @@ class Service:
     load_balancing: tuple[LoadBalancing, ...]
     events: tuple[Event, ...]
     current_service_deployment: str | None
+    registrations: tuple[Registration, ...] = ()
+    connected_ports: tuple[str, ...] = ()
+    """Names of the ports that Service Connect offers to others."""
+    has_breaker: bool = True
+    subnets: tuple[str, ...] = ()
+    """Where its tasks get an address of their own; empty without the mode `awsvpc`."""
+    launch_types: tuple[str, ...] = ()
+    """The launch type, or the capacity providers."""
+
+    @property
+    def is_on_fargate(self) -> bool:
+        return any(kind.startswith("FARGATE") for kind in self.launch_types)
 
     @property
     def primary(self) -> Deployment | None:
@@ -275,3 +308,8 @@ class Rollout:
 def revision_of(arn: str) -> str:
     """`family:number` of a task-definition ARN."""
     return arn.rsplit("/", 1)[-1]
+
+
+def short_digest(text: str) -> str:
+    """The text with every digest cut to the length that people compare."""
+    return re.sub(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}", r"\1…", text)

@@ -6,11 +6,13 @@ a simulator behind those clients. Nothing here knows how a promise is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -166,3 +168,15 @@ class Engine(Protocol):
 
     def stop_container(self, container: str) -> bool:
         """Kill the container with this id; whether it was still there. Raise NoEngine."""
+
+
+class Concurrently(Protocol):
+    """Makes calls that do not depend on each other."""
+
+    def __call__(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """The results in the order of the calls; what one of them raises is raised."""
+
+
+def in_turn(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """One after the other, for a world with one thread."""
+    return [call() for call in calls]

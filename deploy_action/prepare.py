@@ -122,6 +122,8 @@ def _service(inputs: Inputs, gateways: Gateways) -> Service:
     try:
         return gateways.ecs.service(inputs.service)
     except AwsError as error:
+        if error.refusal is Refusal.DENIED:
+            raise _denied(inputs.service, error, gateways) from error
         if error.refusal is not Refusal.MISSING:
             raise
         identity = gateways.identity
@@ -136,15 +138,31 @@ def _service(inputs: Inputs, gateways: Gateways) -> Service:
         raise Blocked(
             f"There is no service {inputs.service!r}.",
             why=f"ECS knows none of that name in {where}.",
-            fix=_near(inputs.service, gateways),
+            fix=_near(inputs.service, _service_names(gateways)),
         ) from error
 
 
-def _near(name: str, gateways: Gateways) -> str:
+def _denied(name: str, error: AwsError, gateways: Gateways) -> AwsError | Blocked:
+    """A policy for one service also refuses a name that is misspelt."""
+    names = _service_names(gateways)
+    if not names or name in names:
+        return error
+    return Blocked(
+        f"The service {name!r} cannot be read.",
+        why=f"{error}. The cluster lists no such service, and a policy that names its services "
+        "refuses all others, whether they exist or not.",
+        fix=f"{_near(name, names)} If the name is right: {error.fix}",
+    )
+
+
+def _service_names(gateways: Gateways) -> list[str]:
     try:
-        names = gateways.ecs.service_names()
+        return gateways.ecs.service_names()
     except AwsError:
-        names = []
+        return []
+
+
+def _near(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
     if near:
         return f"Correct `service`: did you mean {' or '.join(map(repr, near))}?"

@@ -233,7 +233,10 @@ class Restorer:
             task_definition=self._rollout.task_definition,
             deployment_ids=(known | baseline.deployment_ids | {self._rollout.deployment_id})
             - {without},
-            service_deployment=service.current_service_deployment if service else None,
+            # The record of a rollback that is on its way already is its own, and not one before it.
+            service_deployment=service.current_service_deployment
+            if service and not without
+            else None,
             desired=baseline.desired,
         )
 

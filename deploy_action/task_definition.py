@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from deploy_action.model import Json
+from deploy_action.model import Json, short_digest
 
 EMPTY: tuple[Any, ...] = (None, "", [], {})
 DEFAULTS: Mapping[str, Any] = {"essential": True, "protocol": "tcp", "cpu": 0, "hostPort": 0}
@@ -257,6 +257,7 @@ def _is_named(value: Any) -> bool:  # noqa: ANN401 - any JSON
 def _brief(value: Any) -> str:  # noqa: ANN401 - any JSON
     hidden = _without_values(value)
     text = hidden if isinstance(hidden, str) else json.dumps(hidden, ensure_ascii=False)
+    text = short_digest(text)
     return text if len(text) <= BRIEF else text[:BRIEF] + "…"
 
 

@@ -68,7 +68,9 @@ _STORY: Final = (
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--action", type=Path, default=ROOT, help="the action's folder")
-    action: Path = parser.parse_args(arguments).action
+    parser.add_argument("--update", action="store_true", help="put two logs into the README")
+    options = parser.parse_args(arguments)
+    action: Path = options.action
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="demo-") as folder, ministack.running() as emulator:
         _heading("A cluster, a repository, a load balancer and a service on version 0")
@@ -76,6 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         endings = _play(Path(folder), service, action)
         _show_summaries(endings)
         _show_health(service)
+    if options.update:
+        _write_logs(endings)
     print(f"\nThe demo took {time.monotonic() - started:.0f}s.")
     return 0 if all(ending.is_as_expected for ending in endings) else 1
 
@@ -144,6 +148,30 @@ def _show_summaries(endings: Sequence[Ending]) -> None:
         mark = "✓" if ending.is_as_expected else "✗ not the expected end"
         title = f"{ending.chapter.title:<40}"
         print(f"  {title} {ending.verdict:<12} {ending.seconds:5.1f}s  {mark}")
+
+
+def _write_logs(endings: Sequence[Ending]) -> None:
+    """Show in the README what the second and the third run said, as GitHub folds it."""
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    for name, ending in (("log-good", endings[1]), ("log-rolled-back", endings[2])):
+        head, begin, rest = text.partition(f"<!-- begin:{name} -->")
+        _, end, tail = rest.partition(f"<!-- end:{name} -->")
+        log = "\n".join(_unfolded(ending.step.lines))
+        text = f"{head}{begin}\n```text\n{log}\n```\n{end}{tail}"
+    readme.write_text(text)
+
+
+def _unfolded(lines: Sequence[str]) -> list[str]:
+    """The lines that stand outside of groups, and no commands to the runner."""
+    shown, is_folded = [], False
+    for line in lines:
+        command = _COMMAND.match(line)
+        if command and command["name"] in ("group", "endgroup"):
+            is_folded = command["name"] == "group"
+        elif not is_folded and not command:
+            shown.append(line.rstrip())
+    return shown
 
 
 def _show_health(service: sample_service.SampleService) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -11,6 +12,7 @@ from botocore.config import Config
 from botocore.credentials import (
     AssumeRoleWithWebIdentityCredentialFetcher,
     DeferredRefreshableCredentials,
+    RefreshableCredentials,
 )
 from botocore.exceptions import (
     BotoCoreError,
@@ -20,9 +22,10 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from deploy_action.errors import AwsError, Refusal
-from deploy_action.model import Identity
+from deploy_action.model import Identity, Lifetime
 from deploy_action.permissions import Permission, Permissions, Scope
 
 PERMISSIONS: Permissions = {
@@ -41,10 +44,18 @@ WRITES = READS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1
 
 HURRIED = WRITES.merge(Config(connect_timeout=1, read_timeout=2))
 """For the seconds between the runner's first signal and its last."""
+LOOKS = READS.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=2)
+)
+"""For the checks before a release: what takes long is left out."""
 ASSUME = "AssumeRoleWithWebIdentity"
 SERVER_ERROR = 500
 CODES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
-    (Refusal.DENIED, ("AccessDenied", "UnauthorizedOperation", "NotAuthorized")),
+    (
+        Refusal.DENIED,
+        # S3 answers HEAD without a body, so the status is all there is.
+        ("AccessDenied", "UnauthorizedOperation", "NotAuthorized", "Forbidden", "403"),
+    ),
     (
         Refusal.CREDENTIALS,
         (
@@ -61,7 +72,7 @@ CODES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
         Refusal.UNSUPPORTED,
         ("UnknownOperation", "InvalidAction", "UnsupportedOperation", "NotImplemented"),
     ),
-    (Refusal.MISSING, ("NotFound",)),
+    (Refusal.MISSING, ("NotFound", "NoSuch", "404")),
     (Refusal.CONFLICT, ("Conflict", "AlreadyExists")),
 )  # fmt: skip
 """Which refusal an error code means, by a part of it; first match wins."""
@@ -97,7 +108,42 @@ def identity(session: boto3.Session) -> Identity:
     """Who the credentials belong to."""
     with answering("sts:GetCallerIdentity"):
         answer = session.client("sts", config=READS).get_caller_identity()
-    return Identity(account=answer["Account"], arn=answer["Arn"], region=session.region_name)
+    return Identity(
+        account=answer["Account"],
+        arn=answer["Arn"],
+        region=session.region_name,
+        credentials=_lifetime(session.get_credentials()),
+    )
+
+
+def _lifetime(credentials: Any) -> Lifetime:  # noqa: ANN401 - one of several classes of botocore
+    """What botocore knows of how long the credentials work."""
+    if isinstance(credentials, RefreshableCredentials):
+        # From the environment they cannot be had again: the step that set them is over.
+        is_fixed = credentials.method == "env"
+        known: Any = credentials
+        expiry = known._expiry_time if is_fixed else None  # noqa: SLF001 - no public way
+        return Lifetime(is_renewed=not is_fixed, is_temporary=True, ends_at=expiry)
+    return Lifetime(is_renewed=False, is_temporary=bool(getattr(credentials, "token", None)))
+
+
+class Clients:
+    """Clients of one session for any thread, each made when it is first needed."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._session = session
+        # A client may be used by many threads, but a session makes only one at a time.
+        self._lock = Lock()
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def get(self, service: str, region: str = "") -> Any:  # noqa: ANN401 - a client of boto3
+        """The client of that service, in the session's own region where none is named."""
+        key = service, region or self._session.region_name
+        with self._lock:
+            if key not in self._made:
+                make: Any = self._session.client
+                self._made[key] = make(service, region_name=key[1], config=LOOKS)
+            return self._made[key]
 
 
 @contextmanager
@@ -114,7 +160,7 @@ def answering(action: str) -> Iterator[None]:
         raise AwsError(action, Refusal.CREDENTIALS, type(error).__name__, str(error)) from error
     except ParamValidationError as error:
         raise AwsError(action, Refusal.INVALID, type(error).__name__, str(error)) from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         # What is left are lost connections and answers that cannot be read.
         raise AwsError(action, Refusal.UNREACHABLE, type(error).__name__, str(error)) from error
 

@@ -38,7 +38,22 @@ _HINTS = (
     ),
     (
         r"not authorized to perform: ([\w-]+:\w+)",
-        "Allow {0} on the ECR repository to the role the action uses.",
+        "Allow `{0}` on the ECR repository for the role or user that the job runs as.",
+    ),
+    (
+        # ECR asks for these rights at requests whose answer has no text.
+        r"HEAD request to \S+\.ecr\.\S+/blobs/\S+ 403",
+        (
+            "Allow `ecr:BatchCheckLayerAvailability` on the ECR repository for the role or user"
+            " that the job runs as."
+        ),
+    ),
+    (
+        r"HEAD request to \S+\.ecr\.\S+/manifests/\S+ 403",
+        (
+            "Allow `ecr:BatchGetImage` on the ECR repository for the role or user that the job"
+            " runs as."
+        ),
     ),
     (
         r"name unknown|repository with name .* does not exist",

@@ -30,6 +30,8 @@ class RunnerFiles:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._output = environ.get("GITHUB_OUTPUT")
         self._state = environ.get("GITHUB_STATE")
+        self._temp = environ.get("RUNNER_TEMP")
+        self._copy: Path | None = None
         self._summary = environ.get("GITHUB_STEP_SUMMARY")
         self._workspace = Path(environ.get("GITHUB_WORKSPACE") or ".")
 
@@ -40,13 +42,19 @@ class RunnerFiles:
 
     def save_state(self, name: str, value: str) -> None:
         """What the post step gets as `STATE_<name>`, even if this step is killed next."""
-        if self._state:
-            _append(Path(self._state), _entry(name, value))
+        for path in filter(None, (self._state, self._copy)):
+            _append(Path(path), _entry(name, value))
 
-    def remember(self, container: str) -> None:
-        """Where this step lives and writes, should it outlive the runner's reading of its file."""
+    def begin_state(self, container: str) -> None:
+        """Save where this step lives, and from now on a copy of what it saves.
+
+        The runner reads its own file when the client has ended, and removes it:
+        a step that outlives its client writes in vain there.
+        """
+        if self._temp:
+            self._copy = Path(self._temp) / f"ecs-deploy-{secrets.token_hex(8)}.state"
+            self.save_state("file", str(self._copy))
         self.save_state("container", container)
-        self.save_state("file", self._state or "")
 
     def append_summary(self, markdown: str) -> None:
         if self._summary:
@@ -74,11 +82,7 @@ class RunnerFiles:
 
 
 def saved_state(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the main step saved, also what it wrote after the runner had read its file.
-
-    The runner removes the file when it begins the next step, and a main step
-    that still runs begins it anew.
-    """
+    """What the main step saved, also after the runner had read its file."""
     variables = environ.items()
     state = {name[len(STATE) :]: value for name, value in variables if name.startswith(STATE)}
     try:

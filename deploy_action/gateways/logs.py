@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy_action.gateways.aws import READS, answering
+from deploy_action.gateways.aws import READS, Clients, answering
 from deploy_action.permissions import Permission, Permissions, Scope
 
 if TYPE_CHECKING:
     import boto3
 
 PERMISSIONS: Permissions = {
+    "logs:DescribeLogGroups": Permission(scope=Scope.ANYTHING, optional=True),
     "logs:GetLogEvents": Permission(scope=Scope.LOG_GROUP, optional=True),
 }
 
@@ -28,3 +29,16 @@ class Logs:
                 logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
             )
         return [event.get("message", "").rstrip("\n") for event in answer.get("events", [])]
+
+
+class LogGroups:
+    """Whether log groups exist, in any region."""
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def exists(self, name: str, region: str) -> bool:
+        with answering("logs:DescribeLogGroups"):
+            answer = self._clients.get("logs", region).describe_log_groups(logGroupNamePrefix=name)
+        # Of all names that begin with it, the name itself comes first.
+        return any(group.get("logGroupName") == name for group in answer.get("logGroups", []))

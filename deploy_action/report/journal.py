@@ -66,6 +66,17 @@ class Phase:
     lines: list[str] = field(default_factory=list, repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One line of a check before the release: what it found, and what to do about it."""
+
+    name: str
+    mark: str
+    """`✓` passed, `✗` refused, `!` warned, `–` skipped."""
+    text: str
+    fix: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Story:
     """Everything the summary and the JSON report are made of."""
@@ -79,6 +90,7 @@ class Story:
     account: str = ""
     facts: Facts = field(default_factory=Facts)
     phases: list[Phase] = field(default_factory=list)
+    checks: list[Checked] = field(default_factory=list)
     build_steps: list[BuildStep] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     """Lines: how the new task definition differs from the one that ran."""
@@ -151,6 +163,12 @@ class Journal:
         if self._open:
             self._open.lines.append(text)
         self.console.line(text)
+
+    def check(self, checked: Checked, width: int = 0) -> None:
+        """What a check found, with its name in a column of this width."""
+        self.story.checks.append(checked)
+        fix = f" Fix: {checked.fix}" if checked.fix else ""
+        self.say(f"{checked.mark} {checked.name:{width}}  {checked.text}{fix}")
 
     def foreign(self, title: str, lines: Iterable[str]) -> None:
         """Output of another program, under a title of ours."""

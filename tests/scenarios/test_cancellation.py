@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import signal
+import threading
 from collections.abc import Callable
 
 import pytest
 
-from tests.scenarios.stage import GOOD, Stage
+from deploy_action import app
+from tests.scenarios.stage import GOOD, Outcome, Stage, read_outputs
 from tests.simulator import Behaviour, Fault, faults
 
 
@@ -117,6 +120,77 @@ def test_a_run_that_is_cancelled_after_its_verdict_says_so(stage: Stage) -> None
 
     assert (outcome.code, outcome.verdict) == (130, "deployed")
     assert "had been verified before (deployed) and stays" in outcome.log
+
+
+def test_a_cancellation_is_not_lost_while_python_finalizes_an_object(stage: Stage) -> None:
+    class Answer(io.RawIOBase):
+        """Like every HTTP answer: closed when nobody needs it any more."""
+
+        def close(self) -> None:
+            if not self.closed:
+                super().close()
+                signal.raise_signal(signal.SIGINT)
+
+    def drop() -> None:
+        Answer()
+        threading.Event().wait(30)
+
+    stage.world.at(60, drop)
+
+    outcome = stage.deploy()
+
+    assert outcome.code == 130
+    assert stage.finish().code == 0
+    assert stage.runs_the_old()
+
+
+def test_an_orphan_is_stopped_before_anything_else(stage: Stage) -> None:
+    cancel(stage, 60)
+    stage.deploy()
+    stage.world.faults.append(faults.on("sts:*", faults.access_denied(), times=None))
+
+    outcome = stage.finish()
+
+    assert stage.engine.stopped == [stage.engine.container]
+    assert outcome.log.startswith("stopped the main step, which still ran (0123456789ab)")
+    assert outcome.verdict == "blocked"
+
+
+def test_an_orphan_that_had_begun_nothing_is_stopped_too(stage: Stage) -> None:
+    cancel(stage, 10)
+    stage.deploy()
+
+    outcome = stage.finish()
+
+    assert stage.engine.stopped == [stage.engine.container]
+    assert outcome.log.endswith("nothing to finish: no release was begun\n")
+
+
+def test_an_orphan_that_began_a_release_without_the_runner_is_undone(stage: Stage) -> None:
+    stage.world.faults.append(faults.on("ecs:UpdateService", faults.killed_after()))
+    with pytest.raises(faults.Killed):
+        stage.deploy(env={"RUNNER_TEMP": str(stage.workspace)})
+
+    outcome = finish_without_the_runner(stage)
+
+    assert outcome.outputs["rolled-back"] == "true"
+    assert stage.runs_the_old()
+
+
+def test_an_orphan_that_came_to_its_verdict_without_the_runner_is_believed(stage: Stage) -> None:
+    stage.deploy(env={"RUNNER_TEMP": str(stage.workspace)})
+
+    outcome = finish_without_the_runner(stage)
+
+    assert outcome.log.endswith("nothing to finish: deployed\n")
+    assert stage.world.primary("web").task_definition != stage.before
+
+
+def finish_without_the_runner(stage: Stage) -> Outcome:
+    """Run the post step as if the runner had read the state when the main step began."""
+    saved = read_outputs((stage.workspace / "state").read_text())
+    early = {f"STATE_{name}": saved[name] for name in ("file", "container")}
+    return stage.run({**stage.last, **early}, app.post)
 
 
 def test_the_post_step_does_nothing_after_a_verdict(stage: Stage) -> None:
