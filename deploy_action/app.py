@@ -16,15 +16,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from deploy_action import __version__, deploy, finish, inputs, plan, restart, rollback
+from deploy_action import __version__, deploy, finish, inputs, plan, restart, rollback, verify
 from deploy_action.build import Source
 from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
 from deploy_action.gateways import Gateways, aws, github
+from deploy_action.gateways.ec2 import Ec2
 from deploy_action.gateways.ecr import Ecr
 from deploy_action.gateways.ecs import Ecs
 from deploy_action.gateways.elbv2 import Elbv2
-from deploy_action.gateways.logs import Logs
+from deploy_action.gateways.iam import Iam
+from deploy_action.gateways.logs import LogGroups, Logs
+from deploy_action.gateways.registries import Registries
+from deploy_action.gateways.s3 import S3
+from deploy_action.gateways.secrets import Secrets
 from deploy_action.intent import Intent
+from deploy_action.ports import Concurrently, in_turn
 from deploy_action.report.console import Console
 from deploy_action.report.journal import Journal, Story
 from deploy_action.report.redact import Redactor
@@ -41,6 +47,7 @@ OPERATIONS = {
     "plan": plan.plan,
     "rollback": rollback.rollback,
     "restart": restart.restart,
+    "verify": verify.verify,
 }
 CRASHED = 1
 INSIST_EVERY_SECONDS = 0.2
@@ -62,6 +69,7 @@ class Outside:
     builder: Builder
     engine: Engine
     clock: Clock
+    concurrently: Concurrently = in_turn
 
 
 def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
@@ -164,6 +172,7 @@ def _gateways(
             "AWS does not accept the credentials of this job.", why=f"{error}.", fix=error.fix
         ) from error
     journal.story.region, journal.story.account = identity.region, identity.account
+    clients = aws.Clients(session)
     return Gateways(
         identity=identity,
         ecs=Ecs(session, given.cluster),
@@ -174,6 +183,13 @@ def _gateways(
         builder=outside.builder,
         engine=outside.engine,
         clock=outside.clock,
+        concurrently=outside.concurrently,
+        registries=Registries(clients, outside.http, given.registry),
+        iam=Iam(clients),
+        secrets=Secrets(clients),
+        log_groups=LogGroups(clients),
+        s3=S3(clients),
+        ec2=Ec2(clients),
     )
 
 

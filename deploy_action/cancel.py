@@ -14,7 +14,7 @@ from deploy_action.follow import Follower
 from deploy_action.intent import Intent
 from deploy_action.model import revision_of
 from deploy_action.restore import LeftAlone, NotRestored, Restorer, undo_commands
-from deploy_action.verify import Claim
+from deploy_action.proof import Claim
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways

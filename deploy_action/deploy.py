@@ -27,7 +27,7 @@ from deploy_action.model import Definition, Json, ReleaseImage, revision_of, sho
 from deploy_action.move import Mover
 from deploy_action.prepare import Plan
 from deploy_action.report.journal import span
-from deploy_action.verify import NotProved, Proved
+from deploy_action.proof import NotProved, Proved
 from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:

@@ -17,20 +17,16 @@ Cancelled           130/143     SIGINT or SIGTERM; a BaseException, so nothing s
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import ClassVar
 
-NOT_AUTHORIZED = re.compile(
-    r"not authorized to perform: (?P<action>[a-z0-9-]+:\w+)"
-    r"(?: on resource: (?P<resource>arn:\S*[\w*/]))?"
-)
-"""How AWS words a refusal; the resource is named by most services."""
+from deploy_action.access import Denial
 
 SUCCESSES = {
     "deployed": "the new revision is verified",
     "unchanged": "the service already runs this image and definition, verified",
     "deployed-unverified": "desired count is 0, so nothing could be probed",
+    "verified": "what runs now is well; nothing was changed",
     "restarted": "new tasks of the same revision are verified",
     "planned": "shown what a release would do; nothing was written",
 }
@@ -138,26 +134,27 @@ class Refusal(Enum):
 class AwsError(Exception):
     """One AWS call that did not succeed."""
 
-    def __init__(self, action: str, refusal: Refusal, code: str, message: str) -> None:
+    def __init__(
+        self, action: str, refusal: Refusal, code: str, message: str, *, advice: str = ""
+    ) -> None:
         super().__init__(f"{action}: {code}: {message}")
         self.action = action
         """As IAM spells it: `ecs:UpdateService`."""
         self.refusal = refusal
         self.code = code
         self.message = message
+        self.passes: tuple[str, ...] = ()
+        """The roles that the call hands over, where it does."""
+        self._advice = advice
 
     @property
     def fix(self) -> str:
-        """What the user can do about it."""
+        """What the user can do about it. It may have several lines: a policy statement."""
+        if self._advice:
+            return self._advice
         match self.refusal:
-            case Refusal.DENIED if self.action == "sts:AssumeRoleWithWebIdentity":
-                return (
-                    "Let the trust policy of the role accept this job's token: compare its "
-                    "conditions on `sub` and `aud` with the repository, the branch or environment, "
-                    "and `audience`."
-                )
             case Refusal.DENIED:
-                return self._allow
+                return Denial.read(self.message, self.action).fix(passed=self.passes)
             case Refusal.CREDENTIALS:
                 return (
                     "Check the AWS credentials of the job: set `role-to-assume`, or run "
@@ -172,14 +169,6 @@ class AwsError(Exception):
                 return "Use an endpoint or region that offers this operation."
             case Refusal.MISSING | Refusal.CONFLICT | Refusal.INVALID:
                 return "Correct what the message names, then run the workflow again."
-
-    @property
-    def _allow(self) -> str:
-        """The action that AWS names: registering, for one, is also refused for PassRole."""
-        named = NOT_AUTHORIZED.search(self.message)
-        action = named["action"] if named else self.action
-        on = f" on {named['resource']}" if named and named["resource"] else ""
-        return f"Allow `{action}`{on} for the role or user that the job runs as."
 
 
 class Cancelled(BaseException):

@@ -18,7 +18,7 @@ from deploy_action.model import Definition, Rollout, revision_of
 from deploy_action.ports import NoEngine
 from deploy_action.prepare import expectation
 from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
-from deploy_action.verify import Claim
+from deploy_action.proof import Claim
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways

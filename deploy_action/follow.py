@@ -56,7 +56,12 @@ class Follower:
         fail_after: int,
         *,
         is_release: bool = True,
+        has_record: bool = True,
     ) -> None:
+        """Without `has_record` the service deployment is not looked for.
+
+        Which of several is the rollout's own can only be told by those that were there before.
+        """
         self.rollout = rollout
         self.stopped: dict[str, Task] = {}
         self.service: Service | None = None
@@ -66,6 +71,7 @@ class Follower:
         self._journal = journal
         self.fail_after = fail_after
         self._is_release = is_release
+        self._has_record = has_record
         self._refused = 0
         self._doubt = False
         self._rollback = ""
@@ -81,7 +87,7 @@ class Follower:
         if isinstance(state, EcsRollsBack):
             self._tell(state.reason)
             return Look(f"{line}, rolling back", None)
-        return Look(line, None if isinstance(state, Moving) else state)
+        return Look(line, None if isinstance(state, Moving) else state, soon=self._is_nearly_done())
 
     def state(self) -> Seen:
         """Look once. A doubtful answer is only believed when a second look confirms it."""
@@ -145,7 +151,7 @@ class Follower:
     def _find_record(self, service: Service) -> str | None:
         """The record that appeared while our deployment was PRIMARY."""
         primary = service.primary
-        if primary is None or primary.id != self.rollout.deployment_id:
+        if primary is None or primary.id != self.rollout.deployment_id or not self._has_record:
             return None
         before = self.rollout.baseline.service_deployment
         if service.current_service_deployment not in (None, before):
@@ -198,6 +204,13 @@ class Follower:
         if text not in self._told:
             self._told.add(text)
             self._journal.say(text)
+
+    def _is_nearly_done(self) -> bool:
+        """Whether only tasks of ours are left, as many as there should be."""
+        ours = self.service and self.service.deployment(self.rollout.deployment_id)
+        if not self.service or not ours:
+            return False
+        return 0 < ours.desired <= ours.running == sum(d.running for d in self.service.deployments)
 
     def _line(self) -> str:
         if self.service is None:

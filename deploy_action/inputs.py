@@ -189,7 +189,7 @@ class Inputs(BaseSettings):
         frozen=True,
     )
 
-    operation: Literal["deploy", "plan", "rollback", "restart"] = "deploy"
+    operation: Literal["deploy", "plan", "rollback", "restart", "verify"] = "deploy"
     aws_region: str | None = None
     role_to_assume: str | None = None
     role_session_name: str | None = None

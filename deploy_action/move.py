@@ -42,7 +42,7 @@ from deploy_action.rollout import (
     convict,
 )
 from deploy_action.situation import Situation
-from deploy_action.verify import Claim, Interrupted, NotProved, Proved, verify
+from deploy_action.proof import Claim, Interrupted, NotProved, Proved, prove
 from deploy_action.watch import watch
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Mover:
     def verify_as_it_is(self) -> Proved | NotProved:
         """Prove the revision that the service runs already."""
         claim = self._claim(self._situation.running)
-        return verify(claim, self._gateways, self._journal, lambda: None)
+        return prove(claim, self._gateways, self._journal, lambda: None)
 
     def _intend(self, definition: Definition) -> Intent:
         """Keep what the post step needs, before the service is touched."""
@@ -188,7 +188,7 @@ class Mover:
             return None
         with self._journal.phase("Verify") as phase:
             try:
-                proved = verify(
+                proved = prove(
                     self._claim(definition),
                     self._gateways,
                     self._journal,

@@ -18,7 +18,7 @@ from deploy_action.rollout import (
     Moving,
     Replaced,
 )
-from deploy_action.verify import Claim, Interrupted, NotProved, verify
+from deploy_action.proof import Claim, Interrupted, NotProved, prove
 from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class UndoneByUpdate:
 
     rollout: Rollout
     sentence: str
+    knows_before: bool = True
+    """Whether we know which service deployments there were before it."""
 
 
 Restoration = Restored | NotRestored | LeftAlone
@@ -138,7 +140,9 @@ class Restorer:
             baseline=self._now_as_baseline(without=primary.id),
             started_at=primary.created_at or self._rollout.started_at,
         )
-        return UndoneByUpdate(rollout=back, sentence="the service is being updated back already")
+        return UndoneByUpdate(
+            rollout=back, sentence="the service is being updated back already", knows_before=False
+        )
 
     def _state_now(self) -> Seen:
         """The state, looked at twice where once leaves a doubt."""
@@ -213,6 +217,7 @@ class Restorer:
             self._journal,
             STOPS_THAT_DOOM_A_ROLLBACK,
             is_release=False,
+            has_record=begun.knows_before,
         )
         end = watch(
             follower.look,
@@ -233,17 +238,14 @@ class Restorer:
             task_definition=self._rollout.task_definition,
             deployment_ids=(known | baseline.deployment_ids | {self._rollout.deployment_id})
             - {without},
-            # The record of a rollback that is on its way already is its own, and not one before it.
-            service_deployment=service.current_service_deployment
-            if service and not without
-            else None,
+            service_deployment=service.current_service_deployment if service else None,
             desired=baseline.desired,
         )
 
     def _prove(self, how: str, still_ours: Callable[[], object | None]) -> Restoration:
         """Verify the old revision like a new one."""
         try:
-            proved = verify(self._claim, self._gateways, self._journal, still_ours)
+            proved = prove(self._claim, self._gateways, self._journal, still_ours)
         except Interrupted as interrupted:
             state = interrupted.state
             if isinstance(state, Replaced):

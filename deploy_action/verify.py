@@ -1,245 +1,167 @@
-"""Prove that the service runs what it should: the tasks, their digest, then the endpoint.
-
-The same proof serves a new release, an unchanged service and a revision that
-was put back; they differ only in what is expected.
-"""
+"""Judge what runs now, and write nothing. Exit 0, or `failed` with everything that is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deploy_action.errors import AwsError
-from deploy_action.health import Endpoint, Expectation, probe
-from deploy_action.model import Task, revision_of
-from deploy_action.watch import Look, watch
+from deploy_action import images
+from deploy_action.build import Source
+from deploy_action.deploy import nothing_started
+from deploy_action.errors import AwsError, Failed
+from deploy_action.gateways.ecr import digests
+from deploy_action.model import Definition, Service, revision_of, short_digest
+from deploy_action.prepare import expectation, find_endpoint, find_service
+from deploy_action.proof import Claim, NotProved, prove
+from deploy_action.rollout import describe_stop, is_fatal
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
+    from deploy_action.inputs import Inputs
     from deploy_action.report.journal import Journal
 
-SETTLE_SECONDS = 20.0
-"""How long tasks without any health check must stay up; ECS itself already waited 40 s."""
-STATE_EVERY_SECONDS = 5.0
-"""The endpoint may be asked more often than AWS wants to be."""
+STOPS_SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """What is to be proved of a service."""
-
-    service: str
-    task_definition: str
-    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Container name to the digests that prove its image; no entry: any digest will do."""
-    endpoint: Endpoint | None = None
-    expectation: Expectation | None = None
-    has_container_check: bool = False
-    old_tasks_may_run: bool = False
-    """Only with early success; otherwise a task of another revision could answer the probe."""
-    target_groups: tuple[str, ...] = ()
-    successes: int = 3
-    interval_seconds: float = 2.0
-    budget_seconds: float = 120.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proved:
-    """The claim holds. `sentences` say how that is known, and what is not."""
-
-    sentences: tuple[str, ...]
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotProved:
-    """The budget ran out; `problem` is what stood in the way last."""
-
-    problem: str
-    endpoint_is_wrong: bool
+def verify(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
+    """Return if the service is well; raise Failed with every problem otherwise."""
+    with nothing_started():
+        with journal.phase("Check") as phase:
+            service = find_service(inputs, gateways)
+            running = gateways.ecs.definition(service.task_definition)
+            journal.record(task_definition_arn=running.arn)
+            problems = _about_deployment(service)
+            expected = _expected(inputs, source, gateways, journal, problems)
+            phase.result = (
+                f"{inputs.cluster}/{service.name} is set to {running.revision} "
+                f"({service.running}/{service.desired} tasks)"
+            )
+        with journal.phase("Verify") as phase:
+            problems += _about_tasks(inputs, service, running, expected, gateways, journal)
+            phase.failed = bool(problems)
+            phase.result = f"{running.revision} is what runs"
+        _note_drift(inputs, running, gateways, journal)
+        _note_stops(service, gateways, journal)
+    if problems:
+        raise Failed(
+            f"{service.name} is not well.",
+            why="\n".join(f"- {problem}" for problem in problems),
+            fix="Look at the service; nothing was changed by this check.",
+            evidence=tuple(journal.story.notes),
+        )
+    journal.succeed("verified", f"{service.name} runs {running.revision} and is well.")
 
 
-class Interrupted(Exception):
-    """The state of the service changed while it was being verified; `state` says to what."""
+def _about_deployment(service: Service) -> list[str]:
+    primary = service.primary
+    if service.status != "ACTIVE":
+        return [f"the service is {service.status}"]
+    if primary is None or primary.rollout_state in (None, "COMPLETED"):
+        return []
+    state = "is still on its way" if primary.rollout_state == "IN_PROGRESS" else "failed"
+    reason = f": {primary.reason}" if primary.reason else ""
+    return [f"the deployment of {revision_of(primary.task_definition)} {state}{reason}"]
 
-    def __init__(self, state: object) -> None:
-        super().__init__(state)
-        self.state = state
+
+def _expected(
+    inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, problems: list[str]
+) -> frozenset[str]:
+    """The digests that should run, where the inputs name an image or a tag; else none."""
+    if inputs.image:
+        release = images.resolve(inputs.image, gateways, journal)
+        journal.record(image=release.reference, image_digest=release.digest)
+        return release.digests
+    tag = inputs.image_tag or source.run.sha
+    if not (inputs.ecr_repository and tag):
+        return frozenset()
+    repository = gateways.ecr.repository(inputs.ecr_repository)
+    image = gateways.ecr.image(repository, tag)
+    if image is None:
+        problems.append(f"{repository.uri} has no image with the tag {tag}")
+        return frozenset()
+    journal.record(image=image.uri, image_digest=image.digest, image_uri=f"{repository.uri}:{tag}")
+    return digests(image)
 
 
-def verify(
-    claim: Claim, gateways: Gateways, journal: Journal, still_ours: Callable[[], object | None]
-) -> Proved | NotProved:
-    """Prove the claim within its budget.
-
-    `still_ours` returns None while the service is where it should be, and
-    otherwise the state that it fell into, which then ends in Interrupted.
-    """
-    prover = _Prover(claim, gateways, still_ours)
-    if claim.endpoint:
-        journal.say(f"asking {claim.endpoint.url} ({claim.endpoint.found})")
-    proved = watch(
-        prover.look,
-        clock=gateways.clock,
-        journal=journal,
-        limit_seconds=claim.budget_seconds,
-        every_seconds=claim.interval_seconds if claim.endpoint else STATE_EVERY_SECONDS,
+def _about_tasks(
+    inputs: Inputs,
+    service: Service,
+    running: Definition,
+    expected: frozenset[str],
+    gateways: Gateways,
+    journal: Journal,
+) -> list[str]:
+    """What stands between the service and a proof; the sentences of the proof go into the story."""
+    if service.desired == 0:
+        journal.story.verification = ["The desired count is 0: no task runs."]
+        return ["no task runs, so the image cannot be compared"] if expected else []
+    endpoint = find_endpoint(inputs, service, gateways, journal)
+    containers = running.body.get("containerDefinitions") or []
+    groups = (lb.target_group_arn for lb in service.load_balancing)
+    named = [item.partition("=")[0] for item in inputs.container_name]
+    released = named or _of_repository(containers, inputs, gateways)
+    proved = prove(
+        Claim(
+            service=service.name,
+            task_definition=running.arn,
+            digests=dict.fromkeys(released, expected),
+            endpoint=endpoint,
+            expectation=expectation(inputs) if endpoint else None,
+            has_container_check=any(c.get("healthCheck") for c in containers),
+            old_tasks_may_run=service.early_success,
+            target_groups=tuple(arn for arn in groups if arn),
+            successes=inputs.health_successes,
+            interval_seconds=inputs.health_interval_seconds,
+            budget_seconds=inputs.health_timeout_seconds,
+        ),
+        gateways,
+        journal,
+        lambda: None,
     )
-    if proved is None:
-        return NotProved(
-            problem=prover.problem,
-            endpoint_is_wrong=prover.tasks_are_right and claim.endpoint is not None,
-        )
-    # The last word: nobody took our place while we asked.
-    prover.check_state(now=True)
-    return proved
+    if isinstance(proved, NotProved):
+        return [proved.problem]
+    journal.story.verification = list(proved.sentences)
+    return []
 
 
-class _Prover:
-    def __init__(
-        self, claim: Claim, gateways: Gateways, still_ours: Callable[[], object | None]
-    ) -> None:
-        self.problem = ""
-        self.tasks_are_right = False
-        self._claim = claim
-        self._gateways = gateways
-        self._still_ours = still_ours
-        self._started = gateways.clock.monotonic()
-        self._state_at = -STATE_EVERY_SECONDS
-        self._good = 0
-        self._task_sentence = ""
-        self._digest = ""
-        self._tasks: list[Task] = []
+def _of_repository(
+    containers: list[dict[str, str]], inputs: Inputs, gateways: Gateways
+) -> list[str]:
+    """The containers whose image is to be compared: those of the repository, else all."""
+    names = [c["name"] for c in containers]
+    if not inputs.ecr_repository or len(names) == 1:
+        return names
+    uri = gateways.ecr.repository(inputs.ecr_repository).uri
+    return [c["name"] for c in containers if c["image"].startswith((f"{uri}@", f"{uri}:"))]
 
-    def look(self) -> Look[Proved]:
-        self.check_state()
-        if not self._check_tasks():
-            self._good = 0
-            return Look(self.problem, None)
-        if self._claim.endpoint and self._claim.expectation:
-            return self._ask(self._claim.endpoint, self._claim.expectation)
-        return self._without_endpoint()
 
-    def check_state(self, *, now: bool = False) -> None:
-        clock = self._gateways.clock.monotonic()
-        if not now and clock - self._state_at < STATE_EVERY_SECONDS:
+def _note_drift(inputs: Inputs, running: Definition, gateways: Gateways, journal: Journal) -> None:
+    """Say where the next release would not grow from what runs."""
+    family = running.revision.rpartition(":")[0]
+    try:
+        newest = gateways.ecs.definition(family).revision
+        if newest != running.revision:
+            journal.note(f"The family's newest revision is {newest}, not {running.revision}.")
+        if not (inputs.ecr_repository and inputs.latest_tag):
             return
-        self._state_at = clock
-        if (state := self._still_ours()) is not None:
-            raise Interrupted(state)
-
-    def _ask(self, endpoint: Endpoint, expectation: Expectation) -> Look[Proved]:
-        result = probe(self._gateways.http, endpoint, expectation)
-        if result.problem:
-            self._good = 0
-            self.problem = f"{endpoint.url}: {result.problem}"
-            return Look(f"not good yet: {result.problem}", None)
-        self._good += 1
-        line = f"good answer {self._good} of {self._claim.successes}"
-        if self._good < self._claim.successes:
-            self.problem = f"only {self._good} good answers in a row from {endpoint.url}"
-            return Look(line, None)
-        sentence = f"{endpoint.url} gave {self._good} good answers in a row."
-        return Look(line, self._proved(sentence))
-
-    def _without_endpoint(self) -> Look[Proved]:
-        up = self._gateways.clock.monotonic() - self._started
-        if self._claim.has_container_check:
-            bad = [t for t in self._tasks if t.health == "UNHEALTHY"]
-            if bad:
-                self.problem = f"the container health check of task {bad[0].id} says UNHEALTHY"
-                return Look(self.problem, None)
-            if all(t.health == "HEALTHY" for t in self._tasks):
-                sentence = "The container health check of every task says HEALTHY."
-                return Look("every task is HEALTHY", self._proved(sentence))
-        if self._claim.target_groups and (sentence := self._targets()):
-            return Look("every target is healthy", self._proved(sentence))
-        if up < SETTLE_SECONDS:
-            self.problem = "the tasks had not been up for long enough"
-            return Look("waiting whether the tasks stay up", None)
-        sentence = (
-            f"No endpoint was probed: neither `health-url` nor `health-path` is set. "
-            f"The tasks stayed up for {SETTLE_SECONDS:.0f} s after ECS called it done."
-        )
-        return Look("the tasks stayed up", self._proved(sentence))
-
-    def _targets(self) -> str:
-        """A sentence if the load balancer finds all targets healthy; empty while it does not."""
-        count = 0
-        for arn in self._claim.target_groups:
-            try:
-                targets = self._gateways.elbv2.target_health(arn)
-            except AwsError:
-                return ""
-            settled = [t for t in targets if t.state != "draining"]
-            if not settled or any(t.state != "healthy" for t in settled):
-                return ""
-            count += len(settled)
-        return (
-            "No endpoint was probed: neither `health-url` nor `health-path` is set. "
-            f"The load balancer finds all {count} targets healthy."
-        )
-
-    def _check_tasks(self) -> bool:
-        """Whether every running task of the revision runs the right image."""
-        try:
-            arns = self._gateways.ecs.task_arns(self._claim.service, stopped=False)
-            tasks = self._gateways.ecs.tasks(arns)
-        except AwsError as error:
-            self._task_sentence = f"The running tasks could not be read: {error}"
-            self.tasks_are_right = True
-            return True
-        running = [t for t in tasks if t.last_status == "RUNNING"]
-        ours = [t for t in running if t.task_definition == self._claim.task_definition]
-        revision = revision_of(self._claim.task_definition)
-        if not ours:
-            self.problem = f"no running task of {revision} is visible yet"
-            return False
-        others = len(running) - len(ours)
-        if others and not self._claim.old_tasks_may_run:
-            self.problem = f"{others} running task(s) are not of {revision}"
-            return False
-        for task in ours:
-            if wrong := self._wrong_image(task):
-                self.problem = wrong
-                return False
-        self._tasks = ours
-        self._digest = self._common_digest(ours)
-        self._task_sentence = _task_sentence(ours, others, revision, self._digest)
-        self.tasks_are_right = True
-        return True
-
-    def _wrong_image(self, task: Task) -> str:
-        for container in task.containers:
-            proof = self._claim.digests.get(container.name)
-            if proof and container.digest and container.digest not in proof:
-                return (
-                    f"container {container.name!r} of task {task.id} runs {container.digest}, "
-                    f"which is not the image of this release"
-                )
-        return ""
-
-    def _common_digest(self, tasks: list[Task]) -> str:
-        """The one digest that the released containers run, where ECS tells it."""
-        seen = {
-            c.digest
-            for task in tasks
-            for c in task.containers
-            if c.name in self._claim.digests and c.digest
-        }
-        return seen.pop() if len(seen) == 1 else ""
-
-    def _proved(self, sentence: str) -> Proved:
-        return Proved(sentences=(self._task_sentence, sentence), digest=self._digest)
+        repository = gateways.ecr.repository(inputs.ecr_repository)
+        latest = gateways.ecr.image(repository, inputs.latest_tag)
+        images_of_running = str(running.body.get("containerDefinitions"))
+        if latest and latest.digest not in images_of_running:
+            journal.note(
+                f"The tag {inputs.latest_tag} points at {short_digest(latest.digest)}, which is "
+                "not the image of the running revision."
+            )
+    except AwsError as error:
+        journal.say(f"going on without looking for drift: {error}")
 
 
-def _task_sentence(ours: list[Task], others: int, revision: str, digest: str) -> str:
-    tasks = "1 task runs" if len(ours) == 1 else f"{len(ours)} tasks run"
-    sentence = f"{tasks} {revision}" + (f" with {digest}." if digest else ".")
-    if others:
-        sentence += (
-            f" {others} of another revision still run{'s' if others == 1 else ''}, and may have "
-            "given some of the answers."
-        )
-    return sentence
+def _note_stops(service: Service, gateways: Gateways, journal: Journal) -> None:
+    """Say which tasks stopped lately for a reason of their own; ECS remembers about an hour."""
+    try:
+        tasks = gateways.ecs.tasks(gateways.ecs.task_arns(service.name, stopped=True))
+    except AwsError as error:
+        journal.say(f"going on without the stopped tasks: {error}")
+        return
+    fatal = [task for task in tasks if is_fatal(task)]
+    for task in fatal[-STOPS_SHOWN:]:
+        journal.note(f"Task {task.id} stopped lately: {describe_stop(task)}.")

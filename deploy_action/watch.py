@@ -11,6 +11,7 @@ from deploy_action.report.journal import Journal, span
 
 T = TypeVar("T")
 
+SOON_SECONDS = 1.0
 EAGER_SECONDS = 2.0
 CALM_SECONDS = 5.0
 EAGER_FOR_SECONDS = 120.0
@@ -24,6 +25,8 @@ class Look(Generic[T]):
 
     line: str
     end: T | None
+    soon: bool = False
+    """Whether the end is near enough to look more often for it."""
 
 
 def watch(
@@ -57,4 +60,5 @@ def watch(
         if left <= 0:
             return None
         pace = EAGER_SECONDS if elapsed < EAGER_FOR_SECONDS else CALM_SECONDS
+        pace = SOON_SECONDS if seen.soon else pace
         clock.sleep(min(every_seconds or pace, left))
