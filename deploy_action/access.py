@@ -17,7 +17,7 @@ _WHAT = re.compile(
     rf"(?:perform:?|perform the|authorized to|is not authorized for:?|allows the) (?P<a>{_ACTION})"
 )
 _ON = re.compile(
-    r"on (?:the )?resource:? (?P<on>[^\s,'\"()]+)|with an explicit deny .*?(?P<arn>arn:\S+)"
+    r"on (?:the )?resource:? [\"']?(?P<on>[^\s,'\"()]+)|with an explicit deny .*?(?P<arn>arn:\S+)"
 )
 _TYPES = (
     ("service control policy", r"service control polic"),
@@ -84,11 +84,11 @@ class Denial:
 
     @property
     def principal(self) -> str:
-        """`role NAME` or `user NAME`: what a policy is attached to."""
+        """`the role NAME` or `the user NAME`: what a policy is attached to."""
         parts = self.who.rpartition(":")[2].split("/")
         if parts[0] == "assumed-role" and len(parts) > 1:
-            return f"role {parts[1]}"
-        return f"{parts[0]} {parts[-1]}" if len(parts) > 1 else ""
+            return f"the role {parts[1]}"
+        return f"the {parts[0]} {parts[-1]}" if len(parts) > 1 else ""
 
     def fix(self, *, passed: Sequence[str] = (), whom: str = "") -> str:
         """What to change. `passed` are all roles that the call hands over; `whom` a fallback."""
@@ -98,15 +98,13 @@ class Denial:
             kind = self.policy or "policy"
             lines = [f"Remove or narrow the explicit deny of `{self.action}` in the {kind}."]
             return " ".join([*lines, elsewhere]).rstrip()
-        sentence = f"Allow `{self.action}` for {who}."
+        on = f" on {self.resource}" if self.resource != "*" else ""
+        sentence = f"Allow `{self.action}`{on} for {who}."
         if self.policy in ("service control policy", "resource control policy"):
             return f"{sentence} {elsewhere}"
-        return "\n".join(filter(None, [f"{sentence} {elsewhere}".rstrip(), self._json(passed)]))
-
-    def _json(self, passed: Sequence[str]) -> str:
-        if not self.action:
-            return ""
-        return json.dumps(self.statement(passed), indent=2)
+        return (
+            f"{sentence} {elsewhere}".rstrip() + "\n" + json.dumps(self.statement(passed), indent=2)
+        )
 
     def statement(self, passed: Sequence[str] = ()) -> dict[str, object]:
         """The statement, ready for the policy."""

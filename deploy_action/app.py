@@ -7,13 +7,9 @@ turns errors into exit codes. Three endings: ours, cancelled, unexpected.
 from __future__ import annotations
 
 import platform
-import signal
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from deploy_action import __version__, deploy, finish, inputs, plan, restart, rollback, verify
@@ -29,12 +25,14 @@ from deploy_action.gateways.logs import LogGroups, Logs
 from deploy_action.gateways.registries import Registries
 from deploy_action.gateways.s3 import S3
 from deploy_action.gateways.secrets import Secrets
+from deploy_action.health import parse_header
 from deploy_action.intent import Intent
 from deploy_action.ports import Concurrently, in_turn
 from deploy_action.report.console import Console
 from deploy_action.report.journal import Journal, Story
 from deploy_action.report.redact import Redactor
 from deploy_action.report.summary import render
+from deploy_action.signals import Signals
 
 if TYPE_CHECKING:
     import boto3
@@ -49,8 +47,9 @@ OPERATIONS = {
     "restart": restart.restart,
     "verify": verify.verify,
 }
+CREDENTIAL_HEADERS = ("auth", "token", "key", "secret", "cookie", "pass")
+"""Parts of the names of headers whose values are secrets."""
 CRASHED = 1
-INSIST_EVERY_SECONDS = 0.2
 SHORTEST_REAL_SECRET = 16
 """AWS keys have 40 characters; an emulator's `test` must not blot out every such word."""
 SECRETS_OF_THE_JOB = (
@@ -130,8 +129,8 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
 
 def _ended(work: Callable[[], None], journal: Journal) -> int:
     """Do the work and turn whatever it ends with into an exit code."""
-    with _signals() as hold:
-        match _end_of(work, hold):
+    with Signals() as signals:
+        match _end_of(work, signals):
             case ActionError() as error:
                 return _fail(journal, error)
             case Cancelled() as cancelled:
@@ -143,7 +142,7 @@ def _ended(work: Callable[[], None], journal: Journal) -> int:
                 return 0
 
 
-def _end_of(work: Callable[[], None], hold: Callable[[], None]) -> Exception | Cancelled | None:
+def _end_of(work: Callable[[], None], signals: Signals) -> Exception | Cancelled | None:
     """What the work ended with. From then on no signal can come between it and its report."""
     end: Exception | Cancelled | None = None
     try:
@@ -151,9 +150,9 @@ def _end_of(work: Callable[[], None], hold: Callable[[], None]) -> Exception | C
             work()
         except Exception as error:  # noqa: BLE001 - the last resort
             end = error
-        hold()
+        signals.hold()
     except Cancelled as cancelled:
-        hold()
+        signals.hold()
         # An end that was reached before the signal stands.
         end = end or cancelled
     return end
@@ -164,7 +163,7 @@ def _gateways(
 ) -> Gateways:
     session = outside.session(inputs.region(given, environ))
     if given.role_to_assume:
-        _assume(given, given.role_to_assume, environ, outside, session)
+        _assume(given, given.role_to_assume, environ, outside, session, journal)
     try:
         identity = aws.identity(session)
     except AwsError as error:
@@ -194,7 +193,12 @@ def _gateways(
 
 
 def _assume(
-    given: Inputs, role: str, environ: Mapping[str, str], outside: Outside, session: boto3.Session
+    given: Inputs,
+    role: str,
+    environ: Mapping[str, str],
+    outside: Outside,
+    session: boto3.Session,
+    journal: Journal,
 ) -> None:
     if not github.can_ask_for_token(environ):
         raise InvalidInput(
@@ -203,12 +207,18 @@ def _assume(
             fix="Add `permissions: {id-token: write, contents: read}` to the job.",
         )
     name = given.role_session_name or _session_name(environ)
+
+    def token() -> str:
+        asked = github.identity_token(environ, outside.http, given.audience)
+        journal.redact.hide([asked])
+        return asked
+
     aws.use_role(
         session,
         role=role,
         session_name=name,
         duration_seconds=given.role_duration_seconds,
-        identity_token=partial(github.identity_token, environ, outside.http, given.audience),
+        identity_token=token,
     )
 
 
@@ -222,16 +232,10 @@ def _hide_inputs(given: Inputs, journal: Journal) -> None:
     """What the inputs bring is hidden before the first line can repeat it."""
     journal.hide(*(secret.get_secret_value() for secret in given.build_secrets.values()))
     journal.redact.hide_environment(given.environment_variables)
-    journal.redact.hide(
-        line.partition(":")[2] or line.partition("=")[2]
-        for line in given.health_headers
-        if _is_credential(line)
-    )
-
-
-def _is_credential(header: str) -> bool:
-    name = header.lower().replace("=", ":").partition(":")[0]
-    return any(part in name for part in ("auth", "token", "key", "secret", "cookie", "pass"))
+    for name, value in map(parse_header, given.health_headers):
+        if any(part in name.lower() for part in CREDENTIAL_HEADERS):
+            # `Bearer abc` is a secret as a whole, and so is `abc` alone.
+            journal.redact.hide([value, value.rpartition(" ")[2]])
 
 
 def _fail(journal: Journal, error: ActionError) -> int:
@@ -280,48 +284,3 @@ def _crashed(journal: Journal, error: Exception) -> int:
     journal.console.error("bug", f"{journal.story.what} {journal.story.why}")
     journal.finish(lambda: render(journal.story))
     return CRASHED
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], None]]:
-    """Turn the runner's signals into Cancelled. Python as process 1 would ignore SIGTERM.
-
-    Only the first one counts: what it starts must not be cut off by the second,
-    which follows after 7.5 s. The function that is given ignores all from then on.
-    """
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def hold() -> None:
-        for each in wanted:
-            signal.signal(each, signal.SIG_IGN)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def stop(number: int, _: object) -> None:
-        hold()
-        # Python drops what is raised while it finalizes an object, which every answer of AWS
-        # brings about: so it is raised again until somebody handles it.
-        signal.signal(signal.SIGALRM, partial(insist, number))
-        signal.setitimer(signal.ITIMER_REAL, INSIST_EVERY_SECONDS, INSIST_EVERY_SECONDS)
-        raise Cancelled(number)
-
-    def insist(number: int, *_: object) -> None:
-        if not _is_handled(sys.exception()):
-            raise Cancelled(number)
-
-    changed = (*wanted, signal.SIGALRM)
-    before = [signal.getsignal(number) for number in changed]
-    for number in wanted:
-        signal.signal(number, stop)
-    try:
-        yield hold
-    finally:
-        hold()
-        for number, handler in zip(changed, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _is_handled(error: BaseException | None) -> bool:
-    """Whether the exception that is being handled came from a signal, or while that was handled."""
-    while error is not None and not isinstance(error, Cancelled):
-        error = error.__context__
-    return error is not None

@@ -13,8 +13,8 @@ from deploy_action.errors import AwsError
 from deploy_action.follow import Follower
 from deploy_action.intent import Intent
 from deploy_action.model import revision_of
-from deploy_action.restore import LeftAlone, NotRestored, Restorer, undo_commands
 from deploy_action.proof import Claim
+from deploy_action.restore import LeftAlone, NotRestored, Restorer, undo_commands
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 def let_go(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal) -> None:
     """Start to undo, or leave the deployment, as `on-cancel` says; record which."""
+    # Stands if the last second comes first.
+    journal.story.rollback = (
+        f"{intent.service} may still move to {revision_of(intent.task_definition)}: there was no "
+        "time to see whether that is undone. The post step of this action looks after it."
+    )
     journal.story.rollback = _let_go(intent, inputs, gateways, journal)
     journal.console.line(f"cancelled: {journal.story.rollback}")
 

@@ -19,15 +19,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy_action import images, task_definition
+from deploy_action import diagnosis, images, task_definition
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
 from deploy_action.model import Definition, Json, ReleaseImage, revision_of, short_digest
 from deploy_action.move import Mover
 from deploy_action.prepare import Plan
-from deploy_action.report.journal import span
 from deploy_action.proof import NotProved, Proved
+from deploy_action.report.journal import span
 from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
@@ -212,4 +212,8 @@ def nothing_started() -> Iterator[None]:
     try:
         yield
     except AwsError as error:
-        raise Blocked("The release was not started.", why=f"{error}.", fix=error.fix) from error
+        raise Blocked(
+            "The release was not started.",
+            why=diagnosis.because(error),
+            fix=diagnosis.refusal(error).fix,
+        ) from error

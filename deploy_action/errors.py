@@ -170,6 +170,11 @@ class AwsError(Exception):
             case Refusal.MISSING | Refusal.CONFLICT | Refusal.INVALID:
                 return "Correct what the message names, then run the workflow again."
 
+    @property
+    def brief_fix(self) -> str:
+        """The first sentence of it, for the middle of a text."""
+        return self.fix.partition("\n")[0]
+
 
 class Cancelled(BaseException):
     """The runner asked us to stop. `signal_number` is SIGINT or SIGTERM."""

@@ -17,8 +17,8 @@ from deploy_action.intent import Intent
 from deploy_action.model import Definition, Rollout, revision_of
 from deploy_action.ports import NoEngine
 from deploy_action.prepare import expectation
-from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
 from deploy_action.proof import Claim
+from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -112,8 +112,8 @@ def _find(intent: Intent, gateways: Gateways) -> Rollout | None:
             raise Unknown(
                 f"The run was cut off, and {intent.service} cannot be read.",
                 why=f"{error}.",
-                fix=f"{error.fix} Then look whether the service moves to "
-                f"{revision_of(intent.task_definition)}.",
+                fix="Look whether the service moves to "
+                f"{revision_of(intent.task_definition)}. {error.fix}",
             ) from error
         if rollout or attempt:
             return rollout

@@ -118,6 +118,9 @@ class Follower:
             return state
         if isinstance(state, EcsRollsBack) and primary.id != self.rollout.deployment_id:
             self._rollback, self._rollback_reason = primary.id, state.reason
+        elif isinstance(state, EcsRolledBack) and self._rollback not in {"", primary.id}:
+            # It did roll back, and then somebody deployed.
+            return Replaced(f"deployment {primary.id}", certain=True)
         elif isinstance(state, Replaced) and primary.id == self._rollback:
             if primary.rollout_state == "COMPLETED":
                 return EcsRolledBack(self._rollback_reason)

@@ -84,6 +84,7 @@ class Probe:
 
     problem: str | None
     answer: Answer | None = None
+    silence: NoAnswer | None = None
 
 
 def probe(http: Http, endpoint: Endpoint, expectation: Expectation) -> Probe:
@@ -91,7 +92,7 @@ def probe(http: Http, endpoint: Endpoint, expectation: Expectation) -> Probe:
     try:
         answer = http.get(endpoint.url, headers=endpoint.headers, timeout_seconds=PROBE_SECONDS)
     except NoAnswer as silence:
-        return Probe(problem=_words(silence))
+        return Probe(problem=_words(silence), silence=silence)
     return Probe(problem=expectation.problem(answer), answer=answer)
 
 

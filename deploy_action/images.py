@@ -98,7 +98,7 @@ def move_tags(
             if _move_tag(image.stored, tag, gateways, journal):
                 moved.append(tag)
         except AwsError as error:
-            journal.note(f"The tag `{tag}` was not moved: {error}. {error.fix}")
+            journal.note(f"The tag `{tag}` was not moved: {error}. {error.brief_fix}")
     return moved
 
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deploy_action import cancel
+from deploy_action import cancel, diagnosis
 from deploy_action.errors import (
     ActionError,
     AwsError,
+    Blocked,
     Cancelled,
     Failed,
     RollbackFailed,
@@ -27,9 +28,10 @@ from deploy_action.evidence import Evidence, collect
 from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.health import Endpoint, Expectation
 from deploy_action.intent import Before, Intent
-from deploy_action.model import Definition, revision_of
+from deploy_action.model import Definition, Rollout, revision_of
+from deploy_action.proof import Claim, Interrupted, NotProved, Proved, prove
 from deploy_action.release import NothingStarted, Overtaken, start
-from deploy_action.report.journal import span
+from deploy_action.report.journal import Found, span
 from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
 from deploy_action.rollout import (
     Broken,
@@ -42,16 +44,12 @@ from deploy_action.rollout import (
     convict,
 )
 from deploy_action.situation import Situation
-from deploy_action.proof import Claim, Interrupted, NotProved, Proved, prove
 from deploy_action.watch import watch
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
     from deploy_action.inputs import Inputs
     from deploy_action.report.journal import Journal
-
-LAST_WORDS = 300
-"""Characters of a container's last line that the reason repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +85,7 @@ class Mover:
         Raise ActionError for every other end. `force` starts a deployment of a
         revision that the service already has; without it ECS would start none.
         """
+        self._check_nobody_came()
         intent = self._intend(definition)
         try:
             follower = self._start(definition, intent, force=force)
@@ -102,6 +101,27 @@ class Mover:
         """Prove the revision that the service runs already."""
         claim = self._claim(self._situation.running)
         return prove(claim, self._gateways, self._journal, lambda: None)
+
+    def _check_nobody_came(self) -> None:
+        """A build takes minutes: what somebody else deployed meanwhile is not ours to replace."""
+        name = self._situation.service.name
+        try:
+            primary = self._gateways.ecs.service(name).primary
+        except AwsError as error:
+            raise Blocked(
+                f"The release of {name} was not started.",
+                why=diagnosis.because(error),
+                fix=diagnosis.refusal(error).fix,
+            ) from error
+        if primary is None or primary.id in self._situation.baseline.deployment_ids:
+            return
+        raise Blocked(
+            f"Somebody else deployed {name} while this release was prepared.",
+            why=f"It moves to {revision_of(primary.task_definition)} (deployment {primary.id}), "
+            "and this release was made from the revision before that.",
+            fix="Run the workflow again: it starts from their revision. To queue runs of this "
+            "workflow, give it a `concurrency` group.",
+        )
 
     def _intend(self, definition: Definition) -> Intent:
         """Keep what the post step needs, before the service is touched."""
@@ -139,7 +159,7 @@ class Mover:
                     fix="Run the workflow again with `force-new-deployment: true`.",
                 ) from nothing
             except AwsError as error:
-                raise self._not_started(error, definition) from error
+                rollout = self._begun_after_all(error, definition, intent)
             self._journal.record(deployment_id=rollout.deployment_id)
             self._journal.save_state("intent", intent.started(rollout).to_text())
             old = revision_of(self._situation.service.task_definition)
@@ -149,24 +169,29 @@ class Mover:
             rollout, self._gateways.ecs, self._journal, self._inputs.fail_after_stopped_tasks
         )
 
-    def _not_started(self, error: AwsError, definition: Definition) -> ActionError:
+    def _begun_after_all(self, error: AwsError, definition: Definition, intent: Intent) -> Rollout:
+        """The rollout that a refused or lost request started all the same; else say what is."""
         name = self._situation.service.name
         try:
-            primary = self._gateways.ecs.service(name).primary
+            service = self._gateways.ecs.service(name)
         except AwsError:
-            primary = None
-        if primary is None:
-            return Unknown(
+            service = None
+        if service is None or service.primary is None:
+            raise Unknown(
                 f"It is not known whether the release of {name} has begun.",
                 why=f"{error}, and the service cannot be read.",
                 fix=f"Look at the service in ECS: it may be moving to {definition.revision}.",
-            )
-        return Failed(
+            ) from error
+        if rollout := intent.rollout(service):
+            return rollout
+        if service.primary.id not in intent.baseline.deployment_ids:
+            raise self._superseded(f"deployment {service.primary.id}") from error
+        raise Failed(
             f"The release of {name} was not started; it runs "
-            f"{revision_of(primary.task_definition)} as before.",
-            why=f"{error}.",
-            fix=error.fix,
-        )
+            f"{revision_of(service.primary.task_definition)} as before.",
+            why=diagnosis.because(error),
+            fix=diagnosis.refusal(error).fix,
+        ) from error
 
     def _follow(self, definition: Definition, follower: Follower) -> Trouble | None:
         with self._journal.phase("Follow") as phase:
@@ -215,7 +240,7 @@ class Mover:
                 raise Unknown(
                     f"The release of {name} could not be followed to its end.",
                     why=f"{error}.",
-                    fix=error.fix + " The deployment goes on by itself: look at it in ECS.",
+                    fix="The deployment goes on by itself: look at it in ECS. " + error.fix,
                 )
             case (
                 Broken(reason=reason)
@@ -260,8 +285,12 @@ class Mover:
 
     def _undone(self, trouble: Trouble, definition: Definition, follower: Follower) -> ActionError:
         """Evidence before undo; then the error that tells the true end."""
-        evidence = self._evidence(definition, follower)
-        trouble = replace(trouble, why=_with_last_words(trouble.why, evidence))
+        evidence = Evidence()
+        try:
+            evidence = self._evidence(definition, follower)
+            trouble = self._explained(trouble, evidence)
+        except Exception as error:  # noqa: BLE001 - what explains must not keep us from undoing
+            self._journal.say(f"going on without an explanation: {type(error).__name__}: {error}")
         name = self._situation.service.name
         if not self._inputs.rollback_on_failure and not _is_ecs_undoing(follower):
             return Failed(
@@ -321,6 +350,17 @@ class Mover:
             phase.result = f"{len(evidence.lines)} facts, {len(evidence.log_tail)} log lines"
         return evidence
 
+    def _explained(self, trouble: Trouble, evidence: Evidence) -> Trouble:
+        """The trouble with its cause, its proof and its fix, as far as the evidence tells."""
+        own_look = trouble.end is Unhealthy
+        findings = diagnosis.explain(replace(evidence, problem=trouble.why if own_look else ""))
+        self._journal.story.findings = [
+            Found(name=f.name, row=f.row, cause=f.cause, proof=f.proof, fix=f.fix) for f in findings
+        ]
+        known = trouble.end is not RolledBack
+        why, fix = diagnosis.tell(trouble.why, trouble.fix, findings, evidence, known=known)
+        return replace(trouble, why=why, fix=fix)
+
     def _superseded(self, by: str, first: str = "") -> Superseded:
         return Superseded(
             f"The release of {self._situation.service.name} was replaced by {by}.",
@@ -371,12 +411,6 @@ def _before(situation: Situation) -> Before:
     if situation.old_expectation is None:
         return "nothing"
     return "full" if situation.old_expectation == situation.expectation else "status"
-
-
-def _with_last_words(why: str, evidence: Evidence) -> str:
-    """The reason, and the line that most often names the cause: the last one of the log."""
-    last = next((line.strip() for line in reversed(evidence.log_tail) if line.strip()), "")
-    return f"{why.rstrip('.')}. Its log ends with: {last[:LAST_WORDS]}" if last else why
 
 
 def _no_longer(follower: Follower) -> Seen | None:

@@ -20,6 +20,7 @@ GITHUB = "https://token.actions.githubusercontent.com"
 _SUBJECT = re.compile(
     r"repo:(?P<owner>[^@/:]+)(?:@(?P<owner_id>\d+))?/(?P<name>[^@/:]+)(?:@(?P<id>\d+))?:(?P<rest>.+)"
 )
+_ABOUT_TRUST = ("AccessDenied", "InvalidIdentityToken", "Expired", "IDPRejectedClaim")
 _RETRY = ("IDPCommunicationError", "verification key")
 
 
@@ -96,7 +97,7 @@ def statement(role: str, seen: Claims) -> dict[str, object]:
 
 
 def fix(role: str, token: str, code: str, message: str) -> str:
-    """What to change where AWS refused this token for this role."""
+    """What to change where AWS refused this token for this role; empty where it is not that."""
     said, seen = f"{code} {message}", claims(token)
     if any(part in said for part in _RETRY):
         return "Run the job again: AWS could not reach GitHub's key service at that moment."
@@ -104,34 +105,37 @@ def fix(role: str, token: str, code: str, message: str) -> str:
         return "Lower `role-duration-seconds`, or raise the role's maximum session duration."
     if "ARN is invalid" in said or "roleArn" in said:
         return "Correct `role-to-assume`: `arn:aws:iam::ACCOUNT:role/NAME`."
+    if not any(part in code for part in _ABOUT_TRUST):
+        return ""
     if seen is None:
         return (
             f"Check the trust policy of {role} and the identity provider {GITHUB} of its account. "
             "The token of the job could not be read."
         )
-    account = [*role.split(":"), "", "", "", ""][4]
-    issuer = seen.issuer or GITHUB
-    first = f"Let the trust policy of {role} accept this token."
-    if "No OpenIDConnect provider" in message:
-        first = (
-            f"Create the identity provider {issuer} in account {account}, with the audience "
-            f"{seen.audience}; then trust it in {role}."
-        )
-    elif "audience" in message:
-        first = (
-            f"Add the audience {seen.audience} to the identity provider {issuer} of account "
-            f"{account}, or set `audience` to one that it lists."
-        )
-    elif code.startswith("Expired"):
-        first = "Run the job again: the token had expired before AWS saw it."
-    elif "thumbprint" in message:
-        first = f"Update the thumbprint of the identity provider {issuer} of account {account}."
     return "\n".join(
         [
-            first,
+            _first(role, seen, code, message),
             "What the token claims:",
             *(f"  {line}" for line in seen.lines),
             "The statement of the trust policy that accepts it, in both formats of the subject:",
             json.dumps(statement(role, seen), indent=2),
         ]
     )
+
+
+def _first(role: str, seen: Claims, code: str, message: str) -> str:
+    """The sentence that tells what to do first."""
+    account = [*role.split(":"), "", "", "", ""][4]
+    provider = f"the identity provider {seen.issuer or GITHUB} of account {account}"
+    if "No OpenIDConnect provider" in message:
+        return f"Create {provider}, with the audience {seen.audience}; then trust it in {role}."
+    if "audience" in message:
+        return (
+            f"Add the audience {seen.audience} to {provider}, or set `audience` to one that it "
+            "lists."
+        )
+    if "thumbprint" in message:
+        return f"Update the thumbprint of {provider}."
+    if code.startswith("Expired"):
+        return "Run the job again: the token had expired before AWS saw it."
+    return f"Let the trust policy of {role} accept this token."

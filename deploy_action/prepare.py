@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy_action import health, task_definition
+from deploy_action.duration import Target, at_most
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.gateways.ecr import ECR_HOST
-from deploy_action.health import Endpoint, Expectation, probe
+from deploy_action.health import Endpoint, Expectation, Probe, probe
 from deploy_action.model import (
     Baseline,
     Definition,
@@ -22,6 +22,8 @@ from deploy_action.model import (
     Service,
     revision_of,
 )
+from deploy_action.ports import Silence
+from deploy_action.preflight import PLACEHOLDER, Facts, run_checks
 from deploy_action.rollout import convict
 from deploy_action.situation import Situation
 from deploy_action.task_definition import Changes, DefinitionProblem
@@ -32,16 +34,7 @@ if TYPE_CHECKING:
     from deploy_action.inputs import Inputs
     from deploy_action.report.journal import Journal
 
-PLACEHOLDER = "image-of-this-release"
 SHORTEST_LIMIT, LONGEST_LIMIT = 600.0, 3600.0
-START_SECONDS = 60.0
-"""Provision, pull and start of a Fargate task, generously; a guess where nothing can be read."""
-STOP_SECONDS = 30.0
-"""ECS's default between SIGTERM and SIGKILL."""
-DRAIN_SECONDS = 300.0
-"""The default deregistration delay of a target group, where its own cannot be read."""
-SETTLE_SECONDS = 40.0
-"""ECS calls a task without any health check healthy after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +53,7 @@ class Plan(Situation):
 
 def survey(inputs: Inputs, gateways: Gateways, journal: Journal) -> Situation:
     """What the service is now, or Blocked where it can take no deployment."""
-    service = _service(inputs, gateways)
+    service = find_service(inputs, gateways)
     _check_kind(service)
     service = _settle(service, inputs, gateways, journal)
     primary = service.primary
@@ -71,16 +64,20 @@ def survey(inputs: Inputs, gateways: Gateways, journal: Journal) -> Situation:
             fix="Run the workflow again in a minute; if it stays, look at the service in ECS.",
         )
     running = gateways.ecs.definition(primary.task_definition)
-    endpoint = _endpoint(inputs, service, gateways, journal)
+    endpoint = find_endpoint(inputs, service, gateways, journal)
     expected = expectation(inputs) if endpoint else None
+    before = probe(gateways.http, endpoint, expected) if endpoint and expected else None
+    targets = _targets(service, gateways, journal)
     return Situation(
         service=service,
         baseline=_baseline(service, primary),
         running=running,
         endpoint=endpoint,
         expectation=expected,
-        old_expectation=_before(endpoint, expected, gateways, journal),
-        limit_seconds=_limit(inputs, service, running, gateways, journal),
+        old_expectation=_before(endpoint, expected, before, journal),
+        limit_seconds=_limit(inputs, service, running.body, targets, journal),
+        targets=targets,
+        unresolvable=_unresolvable(before),
     )
 
 
@@ -91,8 +88,25 @@ def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journa
     _check_body(gateways, base, "the task definition")
     repository = _repository(inputs, gateways)
     containers, others = _containers(inputs, base, now.service, repository)
-    _check_render(inputs, gateways, base, containers, others)
+    body = _check_render(inputs, gateways, base, containers, others)
     _check_platform(inputs, base, journal)
+    facts = Facts(
+        inputs=inputs,
+        identity=gateways.identity,
+        now=gateways.clock.now(),
+        service=now.service,
+        running=now.running,
+        baseline=now.baseline,
+        body=body,
+        containers=containers,
+        repository=repository,
+        tag=inputs.image_tag or journal.story.run.sha,
+        platform=task_definition.platform(body),
+        targets=now.targets,
+        limit_seconds=now.limit_seconds,
+        unresolvable=now.unresolvable,
+    )
+    run_checks(facts, gateways, journal, gateways.concurrently)
     return Plan(
         **{each.name: getattr(now, each.name) for each in fields(now)},
         base=base,
@@ -118,7 +132,8 @@ def changes(inputs: Inputs, images: Mapping[str, str], containers: Sequence[str]
     )
 
 
-def _service(inputs: Inputs, gateways: Gateways) -> Service:
+def find_service(inputs: Inputs, gateways: Gateways) -> Service:
+    """The service as it is, or Blocked with what may have been meant."""
     try:
         return gateways.ecs.service(inputs.service)
     except AwsError as error:
@@ -151,7 +166,7 @@ def _denied(name: str, error: AwsError, gateways: Gateways) -> AwsError | Blocke
         f"The service {name!r} cannot be read.",
         why=f"{error}. The cluster lists no such service, and a policy that names its services "
         "refuses all others, whether they exist or not.",
-        fix=f"{_near(name, names)} If the name is right: {error.fix}",
+        fix=f"{_near(name, names)} If the name is right: {error.brief_fix}",
     )
 
 
@@ -347,7 +362,7 @@ def _check_render(
     base: Json,
     containers: Sequence[str],
     others: Mapping[str, str],
-) -> None:
+) -> Json:
     """Render once with a stand-in for the image, so that no build is wasted on a bad input."""
     images = {**dict.fromkeys(containers, PLACEHOLDER), **others}
     try:
@@ -355,6 +370,7 @@ def _check_render(
     except DefinitionProblem as problem:
         raise _misfit(problem) from problem
     _check_body(gateways, body, "the new task definition")
+    return body
 
 
 def _misfit(problem: DefinitionProblem) -> Blocked:
@@ -391,7 +407,7 @@ def _repository(inputs: Inputs, gateways: Gateways) -> Repository | None:
         ) from error
 
 
-def _endpoint(
+def find_endpoint(
     inputs: Inputs, service: Service, gateways: Gateways, journal: Journal
 ) -> Endpoint | None:
     headers = dict(health.parse_header(line) for line in inputs.health_headers)
@@ -431,22 +447,24 @@ def expectation(inputs: Inputs) -> Expectation:
 
 
 def _before(
-    endpoint: Endpoint | None,
-    expected: Expectation | None,
-    gateways: Gateways,
-    journal: Journal,
+    endpoint: Endpoint | None, expected: Expectation | None, before: Probe | None, journal: Journal
 ) -> Expectation | None:
-    """Ask once before anything changes, to know what "as it was" means."""
-    if endpoint is None or expected is None:
+    """Asked once before anything changes, to know what "as it was" means."""
+    if endpoint is None or expected is None or before is None:
         return None
-    before = probe(gateways.http, endpoint, expected)
     was = expected.as_before(before.answer)
-    if was is None:
+    if was is None and not _unresolvable(before):
         journal.note(
             f"The endpoint {endpoint.url} did not answer well before this release either "
             f"({before.problem}), so a rollback can only be verified by its tasks."
         )
     return was
+
+
+def _unresolvable(before: Probe | None) -> str:
+    """What the look-up of the name said, where it failed; the checks tell about it."""
+    silence = before.silence if before else None
+    return silence.detail if silence and silence.silence is Silence.DNS else ""
 
 
 def _check_platform(inputs: Inputs, base: Json, journal: Journal) -> None:
@@ -458,49 +476,34 @@ def _check_platform(inputs: Inputs, base: Json, journal: Journal) -> None:
         )
 
 
+def _targets(service: Service, gateways: Gateways, journal: Journal) -> tuple[Target, ...]:
+    """The settings of the target groups; AWS's defaults where they cannot be read."""
+    found = []
+    for balanced in service.load_balancing:
+        target = Target()
+        if balanced.target_group_arn is not None:
+            try:
+                timing = gateways.elbv2.timing(balanced.target_group_arn)
+                target = Target(
+                    check_interval=timing.check_interval,
+                    deregistration_delay=timing.deregistration_delay,
+                )
+            except AwsError as error:
+                journal.say(f"the target group's settings could not be read: {error}")
+        found.append(target)
+    return tuple(found)
+
+
 def _limit(
-    inputs: Inputs,
-    service: Service,
-    running: Definition,
-    gateways: Gateways,
-    journal: Journal,
+    inputs: Inputs, service: Service, body: Json, targets: Sequence[Target], journal: Journal
 ) -> float:
     """Seconds that the rollout may take: the user's word, or twice what its settings add up to."""
     if inputs.rollout_timeout_minutes is not None:
         return inputs.rollout_timeout_minutes * 60
-    interval, drain = SETTLE_SECONDS, 0.0
-    for balanced in service.load_balancing:
-        interval, drain = 30.0, DRAIN_SECONDS
-        if balanced.target_group_arn is None:
-            continue
-        try:
-            timing = gateways.elbv2.timing(balanced.target_group_arn)
-        except AwsError as error:
-            journal.say(f"the target group's settings could not be read: {error}")
-            continue
-        interval, drain = timing.check_interval, timing.deregistration_delay
-    expected = expected_seconds(service, running.body, interval, drain)
+    expected = at_most(service, body, targets)
     limit = min(max(2 * expected, SHORTEST_LIMIT), LONGEST_LIMIT)
     journal.say(
         f"by its settings the rollout may take up to {expected / 60:.0f} min; "
         f"the limit is {limit / 60:.0f} min"
     )
     return limit
-
-
-def expected_seconds(service: Service, body: Json, check_interval: float, drain: float) -> float:
-    """Upper estimate of a rolling deployment: waves of starts, then waves of stops."""
-    count = max(service.desired, 1)
-    low = math.ceil(count * service.minimum_healthy_percent / 100)
-    high = count * service.maximum_percent // 100
-    waves = math.ceil(count / max(high - low, 1))
-    containers = body.get("containerDefinitions") or []
-    checks = [c["healthCheck"] for c in containers if c.get("healthCheck")]
-    warm_up = (
-        max((c.get("startPeriod") or 0) + (c.get("interval") or 30) for c in checks)
-        if checks
-        else 0
-    )
-    stop = max([c.get("stopTimeout") or STOP_SECONDS for c in containers] or [STOP_SECONDS])
-    start = START_SECONDS + max(check_interval, warm_up) + service.grace_seconds
-    return waves * (start + drain + stop)

@@ -70,10 +70,11 @@ def start(
         reraise=True,
     )
     answer = retry(ask)
+    if not _is_begun(answer, task_definition, baseline):
+        # Perhaps the answer is only not understood: the service itself can tell.
+        answer = _trace(service, task_definition, baseline, gateways) or answer
     primary = answer.primary
-    if primary is None or primary.task_definition != task_definition:
-        raise NothingStarted
-    if primary.id in baseline.deployment_ids:
+    if primary is None or not _is_begun(answer, task_definition, baseline):
         raise NothingStarted
     return Rollout(
         service=service,
@@ -93,6 +94,16 @@ def start(
     )
 
 
+def _is_begun(seen: Service, task_definition: str, baseline: Baseline) -> bool:
+    """Whether a deployment of the revision is PRIMARY that was not there before."""
+    primary = seen.primary
+    return (
+        primary is not None
+        and primary.task_definition == task_definition
+        and primary.id not in baseline.deployment_ids
+    )
+
+
 def _trace(
     service: str, task_definition: str, baseline: Baseline, gateways: Gateways
 ) -> Service | None:
@@ -106,7 +117,7 @@ def _trace(
         primary = seen.primary
         if primary is None or primary.id in baseline.deployment_ids:
             continue
-        if primary.task_definition == task_definition:
+        if _is_begun(seen, task_definition, baseline):
             return seen
         raise Overtaken(primary.id)
     return None

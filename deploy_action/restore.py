@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.model import Baseline, Rollout, revision_of
+from deploy_action.proof import Claim, Interrupted, NotProved, prove
 from deploy_action.release import NothingStarted, Overtaken, start
 from deploy_action.rollout import (
     EcsRollbackFailed,
@@ -18,7 +19,6 @@ from deploy_action.rollout import (
     Moving,
     Replaced,
 )
-from deploy_action.proof import Claim, Interrupted, NotProved, prove
 from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
@@ -117,12 +117,7 @@ class Restorer:
                 problem="the service ran the same revision before, so there is none to go back to",
                 nothing_to_go_back_to=True,
             )
-        if self._stop_with_rollback():
-            return UndoneByEcs(
-                state=EcsRollsBack("asked to by this step"),
-                sentence="asked ECS to stop the deployment and to roll back",
-            )
-        return self._update_back()
+        return self._stop_with_rollback() or self._update_back()
 
     def _if_back_already(self) -> UndoneByUpdate | None:
         """The deployment that replaced ours, if it is of the revision we would go back to.
@@ -152,19 +147,31 @@ class Restorer:
             state = self._follower.state()
         return state
 
-    def _stop_with_rollback(self) -> bool:
-        """Whether ECS took over: its own rollback keeps the healthy old tasks."""
+    def _stop_with_rollback(self) -> UndoneByEcs | UndoneByUpdate | LeftAlone | None:
+        """Let ECS take over: its own rollback keeps the healthy old tasks. None if it does not."""
         arn = self._follower.service_deployment
         if arn is None:
-            return False
+            return None
         try:
             self._gateways.ecs.stop_and_roll_back(arn)
         except AwsError as error:
             if error.refusal in {Refusal.UNREACHABLE, Refusal.THROTTLED, Refusal.CONFLICT}:
-                return isinstance(self._follower.state(), EcsRollsBack | EcsRolledBack)
+                return self._after_silence()
             self._journal.say(f"ECS does not roll back for us ({error}); updating the service")
-            return False
-        return True
+            return None
+        return UndoneByEcs(
+            state=EcsRollsBack("asked to by this step"),
+            sentence="asked ECS to stop the deployment and to roll back",
+        )
+
+    def _after_silence(self) -> UndoneByEcs | UndoneByUpdate | LeftAlone | None:
+        """What a stop came to whose answer was lost, or that came too late."""
+        state = self._state_now()
+        if isinstance(state, Replaced):
+            return self._if_back_already() or LeftAlone(by=state.by)
+        if isinstance(state, EcsRollsBack | EcsRolledBack | EcsRollbackFailed):
+            return UndoneByEcs(state=state, sentence="ECS is rolling back")
+        return None
 
     def _after_ecs(self, state: Seen, sentence: str) -> Restoration:
         """Follow a rollback that ECS does."""
@@ -182,7 +189,7 @@ class Restorer:
                 look, clock=self._gateways.clock, journal=self._journal, limit_seconds=self._limit
             )
         if isinstance(end, EcsRolledBack):
-            return self._prove("ECS rolled back", lambda: None)
+            return self._prove("ECS rolled back", lambda: _unless_back(self._follower))
         return self._not_restored(end)
 
     def _update_back(self) -> UndoneByUpdate | NotRestored | LeftAlone:
@@ -202,7 +209,7 @@ class Restorer:
         except NothingStarted:
             return NotRestored(problem="ECS accepted the request but started no deployment")
         except AwsError as error:
-            return NotRestored(problem=f"the request was refused: {error}. {error.fix}")
+            return NotRestored(problem=f"the request was refused: {error}. {error.brief_fix}")
         revision = revision_of(back.task_definition)
         return UndoneByUpdate(
             rollout=back, sentence=f"asked for {revision} again (deployment {back.deployment_id})"
@@ -266,6 +273,11 @@ class Restorer:
                 problem=f"the rollback did not finish within {self._limit / 60:.0f} minutes"
             )
         return NotRestored(problem=_reason(end))
+
+
+def _unless_back(follower: Follower) -> object | None:
+    state = follower.state()
+    return None if isinstance(state, EcsRolledBack | Moving) else state
 
 
 def _unless_finished(follower: Follower) -> object | None:

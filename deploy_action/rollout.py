@@ -49,6 +49,8 @@ KILLED = (130, 137, 143)
 """What a container exits with that was told to stop, mostly because another one had ended."""
 FATAL_CODES = ("EssentialContainerExited", "TaskFailedToStart")
 HEALTH_STOPS = ("failed elb health checks", "failed container health checks")
+ON_ITS_WAY_OUT = {"DRAINING", "INACTIVE"}
+"""States of a service that is being deleted; a word newer than this program says nothing."""
 ROLLING_BACK = "ECS is rolling the deployment back"
 ROLLED_BACK = "ECS rolled the deployment back"
 TELLING = ("unable", "unhealthy", "failed", "throttled", "insufficient", "capacity", "not ")
@@ -123,7 +125,7 @@ State = Moving | Finished | Broken | EcsRollsBack | EcsRolledBack | EcsRollbackF
 
 def judge(rollout: Rollout, seen: Observation, fail_after: int) -> State:
     """The state of `rollout`. `fail_after` own fatal stops convict it."""
-    if seen.service.status and seen.service.status != "ACTIVE":
+    if seen.service.status in ON_ITS_WAY_OUT:
         return Replaced(f"the service is {seen.service.status}: it is being deleted", certain=True)
     if state := _by_service_deployment(rollout, seen):
         return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from deploy_action.duration import Target
 from deploy_action.health import Endpoint, Expectation
 from deploy_action.model import Baseline, Definition, Service
 
@@ -22,3 +23,7 @@ class Situation:
     """What the old revision must answer after a rollback: what it answered before."""
     limit_seconds: float
     """For one rollout."""
+    targets: tuple[Target, ...] = ()
+    """The target groups, for how long they make a rollout wait."""
+    unresolvable: str = ""
+    """What the look-up of the endpoint's name said, where it failed."""

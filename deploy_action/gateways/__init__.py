@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deploy_action.gateways.ec2 import Ec2
     from deploy_action.gateways.ecr import Ecr
     from deploy_action.gateways.ecs import Ecs
     from deploy_action.gateways.elbv2 import Elbv2
-    from deploy_action.gateways.logs import Logs
+    from deploy_action.gateways.iam import Iam
+    from deploy_action.gateways.logs import LogGroups, Logs
+    from deploy_action.gateways.registries import Registries
+    from deploy_action.gateways.s3 import S3
+    from deploy_action.gateways.secrets import Secrets
     from deploy_action.model import Identity
-    from deploy_action.ports import Builder, Clock, Engine, Http
+    from deploy_action.ports import Builder, Clock, Concurrently, Engine, Http
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +32,11 @@ class Gateways:
     builder: Builder
     engine: Engine
     clock: Clock
+    concurrently: Concurrently
+    # What follows is only looked through before a release.
+    registries: Registries
+    iam: Iam
+    secrets: Secrets
+    log_groups: LogGroups
+    s3: S3
+    ec2: Ec2

@@ -24,6 +24,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from deploy_action import oidc
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.model import Identity, Lifetime
 from deploy_action.permissions import Permission, Permissions, Scope
@@ -92,15 +93,31 @@ def use_role(
     to expire, so that a long rollout may outlive one session of the role.
     """
     core: Any = session._session  # noqa: SLF001 - boto3 hides its core
-    fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
+    tokens: list[str] = []
+
+    def load() -> str:
+        tokens[:] = [identity_token()]
+        return tokens[0]
+
+    def fetch() -> dict[str, Any]:
+        try:
+            fetched: dict[str, Any] = fetcher.fetch_credentials()
+        except ClientError as error:
+            # Whatever call needed the credentials, this goes through it as it is.
+            refusal, code, message = _read(error)
+            advice = oidc.fix(role, tokens[-1], code, message)
+            raise AwsError(f"sts:{ASSUME}", refusal, code, message, advice=advice) from error
+        return fetched
+
+    fetcher: Any = AssumeRoleWithWebIdentityCredentialFetcher(
         client_creator=core.create_client,
-        web_identity_token_loader=identity_token,
+        web_identity_token_loader=load,
         role_arn=role,
         extra_args={"RoleSessionName": session_name, "DurationSeconds": duration_seconds},
     )
     # Botocore has no public setter for credentials that refresh themselves.
     core._credentials = DeferredRefreshableCredentials(  # noqa: SLF001
-        refresh_using=fetcher.fetch_credentials, method="assume-role-with-web-identity"
+        refresh_using=fetch, method="assume-role-with-web-identity"
     )
 
 
@@ -152,9 +169,6 @@ def answering(action: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        # Any call may first have to assume the role, and then it is that which was refused.
-        if error.operation_name == ASSUME:
-            action = f"sts:{ASSUME}"
         raise AwsError(action, *_read(error)) from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise AwsError(action, Refusal.CREDENTIALS, type(error).__name__, str(error)) from error
@@ -170,9 +184,12 @@ def _read(error: ClientError) -> tuple[Refusal, str, str]:
     code = str(answer.get("Error", {}).get("Code", ""))
     message = str(answer.get("Error", {}).get("Message", "")) or str(error)
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return refusal_of(code, status), code, message
+
+
+def refusal_of(code: str, status: int = 0) -> Refusal:
+    """What kind of no an error code means."""
     for refusal, parts in CODES:
         if any(part in code for part in parts):
-            return refusal, code, message
-    if status >= SERVER_ERROR:
-        return Refusal.UNREACHABLE, code, message
-    return Refusal.INVALID, code, message
+            return refusal
+    return Refusal.UNREACHABLE if status >= SERVER_ERROR else Refusal.INVALID

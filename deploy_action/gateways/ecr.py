@@ -70,8 +70,8 @@ class Ecr:
         """The repository with its rules; AwsError with MISSING where there is none."""
         with answering("ecr:DescribeRepositories"):
             found = self._client.describe_repositories(repositoryNames=[name], **self._account)
-        raw: Any = found["repositories"][0]
-        uri = raw["repositoryUri"]
+            raw: Any = found["repositories"][0]
+            uri = raw["repositoryUri"]
         if self.registry:
             # The user names the host to reach the registry by: a local emulator, a proxy.
             uri = f"{self.registry}/{raw['repositoryName']}"
@@ -169,8 +169,8 @@ class Ecr:
         """A temporary password (12 h) for the registry at `host`."""
         with answering("ecr:GetAuthorizationToken"):
             answer = self._client.get_authorization_token()
-        token = answer["authorizationData"][0]["authorizationToken"]
-        user, _, password = base64.b64decode(token).decode().partition(":")
+            token = answer["authorizationData"][0]["authorizationToken"]
+            user, _, password = base64.b64decode(token).decode().partition(":")
         return RegistryLogin(host=host, user=user, password=password)
 
 

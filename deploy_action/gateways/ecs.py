@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
 PERMISSIONS: Permissions = {
     "ecs:DescribeServiceDeployments": Permission(scope=Scope.SERVICE_DEPLOYMENT, optional=True),
+    "ecs:DescribeServiceRevisions": Permission(scope=Scope.SERVICE_REVISION, optional=True),
     "ecs:DescribeServices": Permission(scope=Scope.SERVICE),
     "ecs:DescribeTaskDefinition": Permission(scope=Scope.ANYTHING),
     "ecs:DescribeTasks": Permission(scope=Scope.CLUSTER, optional=True),
     "ecs:ListServiceDeployments": Permission(scope=Scope.SERVICE, optional=True),
     "ecs:ListServices": Permission(scope=Scope.CLUSTER, optional=True),
+    "ecs:ListTaskDefinitions": Permission(scope=Scope.ANYTHING, optional=True),
     "ecs:ListTasks": Permission(scope=Scope.CLUSTER, optional=True),
     "ecs:RegisterTaskDefinition": Permission(scope=Scope.FAMILY, writes=True),
     "ecs:StopServiceDeployment": Permission(
@@ -140,8 +142,14 @@ class Ecs:
 
     def register(self, body: Json) -> Definition:
         """Register a new revision."""
-        with answering("ecs:RegisterTaskDefinition"):
-            answer = self._reads.register_task_definition(**body)
+        try:
+            with answering("ecs:RegisterTaskDefinition"):
+                answer = self._reads.register_task_definition(**body)
+        except AwsError as error:
+            # AWS names one role that may not be handed over; a policy needs both.
+            roles = (body.get("taskRoleArn"), body.get("executionRoleArn"))
+            error.passes = tuple(role for role in roles if role)
+            raise
         registered = answer["taskDefinition"]
         return Definition(
             arn=registered["taskDefinitionArn"],

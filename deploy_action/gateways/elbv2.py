@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deploy_action.gateways.aws import READS, answering
-from deploy_action.permissions import Permission, Permissions, Scope
 from deploy_action.model import TargetCheck, TargetHealth
+from deploy_action.permissions import Permission, Permissions, Scope
 
 if TYPE_CHECKING:
     import boto3
@@ -62,14 +62,15 @@ class Elbv2:
         """
         with answering("elasticloadbalancing:DescribeTargetGroups"):
             groups = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])
+            balancer_arns = groups["TargetGroups"][0].get("LoadBalancerArns", [])
         found: list[tuple[bool, Address]] = []
-        for arn in groups["TargetGroups"][0].get("LoadBalancerArns", []):
+        for arn in balancer_arns:
             with answering("elasticloadbalancing:DescribeLoadBalancers"):
                 balancers = self._client.describe_load_balancers(LoadBalancerArns=[arn])
-            balancer: Any = balancers["LoadBalancers"][0]
+                balancer: Any = balancers["LoadBalancers"][0]
             with answering("elasticloadbalancing:DescribeListeners"):
-                listeners = self._client.describe_listeners(LoadBalancerArn=arn)
-            for listener in listeners["Listeners"]:
+                listeners = self._client.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+            for listener in listeners:
                 protocol = listener.get("Protocol", "")
                 if protocol not in WEB_PROTOCOLS:
                     continue
@@ -83,13 +84,14 @@ class Elbv2:
         """How fast the target group notices and lets go."""
         with answering("elasticloadbalancing:DescribeTargetGroups"):
             groups = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])
+            check_interval = groups["TargetGroups"][0].get("HealthCheckIntervalSeconds", 30)
         with answering("elasticloadbalancing:DescribeTargetGroupAttributes"):
             attributes = self._client.describe_target_group_attributes(
                 TargetGroupArn=target_group_arn
             )
-        values = {a.get("Key"): a.get("Value") for a in attributes["Attributes"]}
+            values = {a.get("Key"): a.get("Value") for a in attributes["Attributes"]}
         return TargetTiming(
-            check_interval=groups["TargetGroups"][0].get("HealthCheckIntervalSeconds", 30),
+            check_interval=check_interval,
             deregistration_delay=float(values.get("deregistration_delay.timeout_seconds") or 300),
         )
 
@@ -97,7 +99,7 @@ class Elbv2:
         """How the group asks its targets whether they are well."""
         with answering("elasticloadbalancing:DescribeTargetGroups"):
             groups = self._client.describe_target_groups(TargetGroupArns=[target_group_arn])
-        group = groups["TargetGroups"][0]
+            group = groups["TargetGroups"][0]
         return TargetCheck(
             protocol=group.get("HealthCheckProtocol", ""),
             port=group.get("HealthCheckPort", "traffic-port"),

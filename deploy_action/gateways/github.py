@@ -42,8 +42,9 @@ class RunnerFiles:
 
     def save_state(self, name: str, value: str) -> None:
         """What the post step gets as `STATE_<name>`, even if this step is killed next."""
-        for path in filter(None, (self._state, self._copy)):
-            _append(Path(path), _entry(name, value))
+        for path in (self._state, self._copy):
+            if path:
+                _append(Path(path), _entry(name, value))
 
     def begin_state(self, container: str) -> None:
         """Save where this step lives, and from now on a copy of what it saves.
@@ -52,8 +53,11 @@ class RunnerFiles:
         a step that outlives its client writes in vain there.
         """
         if self._temp:
-            self._copy = Path(self._temp) / f"ecs-deploy-{secrets.token_hex(8)}.state"
-            self.save_state("file", str(self._copy))
+            copy = Path(self._temp) / f"ecs-deploy-{secrets.token_hex(8)}.state"
+            with contextlib.suppress(OSError):
+                copy.touch()
+                self._copy = copy
+                self.save_state("file", str(copy))
         self.save_state("container", container)
 
     def append_summary(self, markdown: str) -> None:

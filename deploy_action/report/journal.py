@@ -76,6 +76,22 @@ class Checked:
     text: str
     fix: str = ""
 
+    @property
+    def is_refusal(self) -> bool:
+        """Then the end of the run tells the fix."""
+        return self.mark == "✗"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One cause of a failure, as it is told."""
+
+    name: str
+    row: int
+    cause: str
+    proof: str
+    fix: str
+
 
 @dataclass(slots=True, kw_only=True)
 class Story:
@@ -103,6 +119,8 @@ class Story:
     what: str = ""
     why: str = ""
     fix: str = ""
+    findings: list[Found] = field(default_factory=list)
+    """Why it failed, best first; the first one is already in `why` and `fix`."""
     evidence: list[str] = field(default_factory=list)
     log_tail: list[str] = field(default_factory=list)
     """Last lines of the failed container."""
@@ -167,7 +185,7 @@ class Journal:
     def check(self, checked: Checked, width: int = 0) -> None:
         """What a check found, with its name in a column of this width."""
         self.story.checks.append(checked)
-        fix = f" Fix: {checked.fix}" if checked.fix else ""
+        fix = f" Fix: {checked.fix}" if checked.fix and not checked.is_refusal else ""
         self.say(f"{checked.mark} {checked.name:{width}}  {checked.text}{fix}")
 
     def foreign(self, title: str, lines: Iterable[str]) -> None:
@@ -205,6 +223,8 @@ class Journal:
         self.console.line(f"{error.verdict}: {error.what}")
         self.console.line(_indented("Why:   ", error.why))
         self.console.line(_indented("Fix:   ", error.fix))
+        for found in self.story.findings[1:]:
+            self.console.line(f"Also:  {found.cause} ({found.proof})")
         if error.evidence:
             self.foreign("Proof:", error.evidence)
         if self.story.log_tail:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from deploy_action.errors import SUCCESSES
 from deploy_action.model import revision_of
 from deploy_action.report.console import visible
-from deploy_action.report.journal import Phase, Story, span
+from deploy_action.report.journal import Checked, Phase, Story, span
 
 MARKS = {
     "deployed-unverified": "⚠️",
@@ -37,8 +37,11 @@ def render(story: Story) -> str:
     parts += _table(story)
     parts += [f"- {_text(sentence)}" for sentence in story.verification] + [""]
     parts += [f"> ⚠️ {_text(note)}\n" for note in story.notes]
+    also = [f"{found.cause}\n    {found.proof}" for found in story.findings[1:]]
+    parts += _folded("Also seen", [line for text in also for line in text.split("\n")])
     parts += _folded("Proof", story.evidence, is_open=True)
     parts += _folded("Last lines of the container", story.log_tail, is_open=True)
+    parts += _checks(story.checks)
     parts += _folded(
         "What changes in the task definition", story.changes, is_open=facts.verdict == "planned"
     )
@@ -99,6 +102,17 @@ def _folded(title: str, lines: list[str], *, is_open: bool = False) -> list[str]
         return []
     state = " open" if is_open else ""
     return [f"<details{state}><summary>{title}</summary>", "", *_block(lines), "", "</details>", ""]
+
+
+def _checks(checks: list[Checked]) -> list[str]:
+    """Open where one of them wants attention."""
+    width = max((len(c.name) for c in checks), default=0)
+    lines = []
+    for checked in checks:
+        lines.append(f"{checked.mark} {checked.name:{width}}  {checked.text}")
+        if checked.fix and not checked.is_refusal:
+            lines.append(f"  {'':{width}}  Fix: {checked.fix}")
+    return _folded("Checks", lines, is_open=any(c.mark in "✗!" for c in checks))
 
 
 def _phases(phases: list[Phase]) -> list[str]:

@@ -21,7 +21,21 @@ from deploy_action.gateways.build_hints import hint
         ),
         (
             "denied: User: someone is not authorized to perform: ecr:InitiateLayerUpload on",
-            "Allow ecr:InitiateLayerUpload",
+            "Allow `ecr:InitiateLayerUpload`",
+        ),
+        (
+            "unexpected status from HEAD request to https://1.dkr.ecr.eu-west-1.amazonaws.com/v2/"
+            "web/blobs/sha256:ab: 403 Forbidden",
+            "Allow `ecr:BatchCheckLayerAvailability`",
+        ),
+        (
+            "unexpected status from HEAD request to https://1.dkr.ecr.eu-west-1.amazonaws.com/v2/"
+            "web/manifests/latest: 403 Forbidden",
+            "Allow `ecr:BatchGetImage`",
+        ),
+        (
+            "unexpected status from HEAD request to https://r.example/v2/web/manifests/1: 403",
+            "role",
         ),
         ("name unknown: The repository with name 'web' does not exist", "`create-repository`"),
         ("429 Too Many Requests: toomanyrequests: You have reached your limit", "pull-through"),

@@ -7,14 +7,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import docker
 import pytest
+from docker.models.containers import Container
 
 from deploy_action.gateways.engine import DockerEngine
 from deploy_action.ports import EngineInfo, NoEngine
+from dev.base_images import python_image
 
 OVERLAY = [["Backing Filesystem", "extfs"], ["Supports d_type", "true"]]
 CONTAINERD = [["driver-type", "io.containerd.snapshotter.v1"]]
@@ -108,3 +111,106 @@ def test_agrees_with_the_real_engine(engine: docker.DockerClient) -> None:
 
     assert found.version == engine.version()["Version"]
     assert found.platform in {"linux/amd64", "linux/arm64"}
+
+
+ID = "3f9c2e1d0b7a4c5e8f60718293a4b5c6" * 2
+DEFAULT = f"""\
+197 100 0:53 / / rw,relatime master:8 - overlay overlay rw,upperdir=/var/lib/docker/x/diff
+214 197 254:0 /var/lib/docker/containers/{ID}/resolv.conf /etc/resolv.conf rw - ext4 /dev/vda rw
+215 197 254:0 /var/lib/docker/containers/{ID}/hostname /etc/hostname rw - ext4 /dev/vda rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("mounts", "container"),
+    [
+        pytest.param(DEFAULT, ID, id="the usual folder"),
+        pytest.param(
+            f"215 197 0:1 /containers/{ID}/hostname /etc/hostname rw - zfs pool rw",
+            ID,
+            id="a folder that is a file system of its own",
+        ),
+        pytest.param(
+            f"98 25 0:5 / /var/lib/docker/containers/{ID}/mounts/shm rw - tmpfs shm rw",
+            "",
+            id="the machine itself sees the mounts of its containers",
+        ),
+        pytest.param(
+            "215 197 8:1 /var/lib/kubelet/pods/7d/etc-hosts /etc/hosts rw - ext4 /dev/sda rw",
+            "",
+            id="a pod, which no engine can be asked about",
+        ),
+    ],
+)
+def test_finds_the_container_it_lives_in(tmp_path: Path, mounts: str, container: str) -> None:
+    file = tmp_path / "mountinfo"
+    file.write_text(mounts)
+
+    assert DockerEngine({}, file).own_container() == container
+
+
+def test_lives_in_no_container_where_nothing_is_mounted(tmp_path: Path) -> None:
+    assert DockerEngine({}, tmp_path / "nowhere").own_container() == ""
+
+
+@pytest.fixture
+def container(engine: docker.DockerClient) -> Iterator[Container]:
+    """One that never ends, and heeds no signal that can be ignored."""
+    running = engine.containers.run(
+        python_image(),
+        ["python", "-c", "import time; time.sleep(600)"],
+        detach=True,
+        network_mode="host",
+    )
+    try:
+        yield running
+    finally:
+        running.remove(force=True)
+
+
+@pytest.mark.docker
+def test_a_real_container_can_find_itself_on_the_network_of_the_host(
+    container: Container, tmp_path: Path
+) -> None:
+    mounts = container.exec_run(["cat", "/proc/self/mountinfo"]).output
+    assert isinstance(mounts, bytes)
+    file = tmp_path / "mountinfo"
+    file.write_bytes(mounts)
+
+    assert DockerEngine({}, file).own_container() == container.id
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_a_stopped_container_is_down_when_the_answer_comes(
+    container: Container,
+    is_frozen: bool,  # noqa: FBT001 - a case of the table
+) -> None:
+    if is_frozen:
+        container.kill("STOP")
+
+    assert DockerEngine({}).stop_container(str(container.id))
+
+    container.reload()
+    assert container.status == "exited"
+
+
+@pytest.mark.docker
+def test_a_container_that_has_ended_is_not_stopped_again(container: Container) -> None:
+    container.kill()
+
+    assert not DockerEngine({}).stop_container(str(container.id))
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("engine")
+def test_a_container_that_never_was_is_not_there() -> None:
+    assert not DockerEngine({}).stop_container(ID)
+
+
+@pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock"])
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_no_container_is_stopped_without_an_engine(host: str) -> None:
+    with pytest.raises(NoEngine):
+        DockerEngine({"DOCKER_HOST": host}).stop_container(ID)
+    gc.collect()

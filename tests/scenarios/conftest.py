@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy_action.policy import DECLARED
 from tests.scenarios.stage import Stage
 
+IAM_NAMES = {"elbv2": "elasticloadbalancing"}
+OUR_OWN = {"builder:build_and_push", "http:get"}
+UNCHECKED = {"sts:AssumeRoleWithWebIdentity", "sts:GetCallerIdentity"}
+"""AWS asks for no permission here."""
+
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> Iterator[Stage]:
     """A load-balanced service with one task."""
-    return Stage(tmp_path)
+    stage = Stage(tmp_path)
+    yield stage
+    assert_declared(stage)
 
 
 @pytest.fixture
-def stage_with(tmp_path: Path) -> Callable[..., Stage]:
+def stage_with(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     """The same, with another service."""
+    stages: list[Stage] = []
 
     def make(**service: Any) -> Stage:  # noqa: ANN401 - as World.service
-        return Stage(tmp_path, **service)
+        stages.append(Stage(tmp_path, **service))
+        return stages[-1]
 
-    return make
+    yield make
+    for stage in stages:
+        assert_declared(stage)
+
+
+def assert_declared(stage: Stage) -> None:
+    """No story makes a call that the policy knows nothing of."""
+    calls = {(call.service, call.operation) for call in stage.world.history.calls}
+    actions = {f"{IAM_NAMES.get(service, service)}:{operation}" for service, operation in calls}
+    assert actions <= set(DECLARED) | OUR_OWN | UNCHECKED

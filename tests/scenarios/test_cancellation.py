@@ -6,12 +6,13 @@ import io
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from deploy_action import app
 from tests.scenarios.stage import GOOD, Outcome, Stage, read_outputs
-from tests.simulator import Behaviour, Fault, faults
+from tests.simulator import Behaviour, Fault, Quirks, World, faults
 
 
 def cancel(stage: Stage, seconds: float, number: int = signal.SIGINT) -> None:
@@ -79,6 +80,23 @@ def test_without_service_deployments_the_post_step_follows_our_update(stage: Sta
 
     assert outcome.code == 0
     assert len(stage.world.own_updates("web")) == 2
+    assert stage.runs_the_old()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 8.0])
+def test_without_the_right_to_stop_the_post_step_follows_our_update(
+    tmp_path: Path, seconds: float
+) -> None:
+    """The record of our own deployment is there too, and says that it was stopped."""
+    quirks = Quirks(service_deployment_visible_after=seconds)
+    stage = Stage(tmp_path, world=World(quirks=quirks))
+    stage.world.deny("ecs:StopServiceDeployment")
+    cancel(stage, 60)
+    stage.deploy()
+
+    outcome = stage.finish()
+
+    assert outcome.code == 0
     assert stage.runs_the_old()
 
 

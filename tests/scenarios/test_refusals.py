@@ -120,7 +120,7 @@ def test_a_health_path_without_a_load_balancer_is_refused(
 def test_denied_registration_touches_nothing(stage: Stage) -> None:
     stage.world.deny("ecs:RegisterTaskDefinition")
 
-    outcome = stage.deploy(image=stage.old.by_tag, ecr_repository="", cpu="512")
+    outcome = stage.deploy(image=stage.old.by_tag, ecr_repository="", cpu="512", memory="1024")
 
     assert_blocked(stage, outcome, "Allow `ecs:RegisterTaskDefinition`")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from deploy_action.gateways.build_hints import hint
 from deploy_action.ports import Build, BuildError, BuildStep, RegistryLogin
 
+from .access import PUSHING, demand, on_repository
 from .behaviour import Behaviour
 from .calls import SimulatedError
 from .core import Core
@@ -62,6 +64,7 @@ class SimulatedBuilder:
             raise BuildError("failed to push: no basic auth credentials")
         if expiry <= self._core.clock.now():
             raise BuildError("failed to push: your authorization token has expired")
+        self._check_access(build.tag, name)
         repository = state.repositories.get(name)
         if repository is None:
             raise BuildError(
@@ -79,3 +82,18 @@ class SimulatedBuilder:
             raise BuildError(f"failed to push {build.tag}: tag invalid: {error.message}") from error
         self._core.behaviours[digest] = self.behaviour
         return digest
+
+    def _check_access(self, tag: str, repository: str) -> None:
+        """The registry asks IAM at every step of a push, and answers in its own words."""
+        for action in PUSHING:
+            try:
+                demand(self._core.state, on_repository(self._core.state, action, repository))
+            except SimulatedError as error:
+                said = f"denied: {error.message}"
+                if action == PUSHING[0]:
+                    # It is asked with HEAD, whose answer has no text.
+                    host, _, name = tag.partition("/")
+                    url = f"https://{host}/v2/{name.partition(':')[0]}/blobs/sha256:0123"
+                    said = f"unexpected status from HEAD request to {url}: 403 Forbidden"
+                detail = f"failed to push {tag}: {said}"
+                raise BuildError(detail, fix=hint(detail)) from error

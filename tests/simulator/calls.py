@@ -6,6 +6,7 @@ Every call of the program, to AWS, to an endpoint or to the builder, passes thro
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 from collections.abc import Callable, Iterator, Mapping
@@ -39,13 +40,15 @@ class SimulatedError(Exception):
         self.http_status = http_status
 
 
-def denial(state: State, action: str) -> SimulatedError:
+def denial(state: State, action: str, resource: str = "") -> SimulatedError:
     """What IAM answers to an action that no policy allows."""
-    is_old = action.startswith(("sts:", "iam:Get", "iam:Simulate", "elasticloadbalancing:"))
+    on_resource = f" on resource: {resource}" if resource else ""
+    is_old = action.startswith(("sts:", "iam:Get", "iam:Simulate", "elasticloadbalancing:", "s3:"))
     return SimulatedError(
         "AccessDenied" if is_old else "AccessDeniedException",
         f"User: arn:aws:sts::{state.account}:assumed-role/deploy/session is not authorized to "
-        f"perform: {action} because no identity-based policy allows the {action} action",
+        f"perform: {action}{on_resource} because no identity-based policy allows the {action} "
+        "action",
         403 if is_old else 400,
     )
 
@@ -247,6 +250,8 @@ class Calls:
                 call.effect = "applied"
                 self._remember()
         if fault.mangle is not None:
+            # Parts of an answer may be parts of the state, which stays as it is.
+            answer = copy.deepcopy(answer)
             fault.mangle(answer)
         self._clock.advance(min(fault.slow_seconds, patience))
         if fault.after is not None:

@@ -80,8 +80,18 @@ class Ecr:
             for digest in digests
             if status == "ANY" or (status == "TAGGED") == bool(_tags(repository, digest))
         ]
+        wanted_status = ask.params.get("filter", {}).get("imageStatus", "ACTIVE")
+        if wanted_status != "ANY":
+            shown = [d for d in shown if (d in repository.archived) == (wanted_status != "ACTIVE")]
         details = [_detail(ask.state, repository, digest) for digest in shown]
         return page(ask, "imageDetails", details)
+
+    def describe_pull_through_cache_rules(self, ask: Ask) -> Tree:
+        rules = [
+            {"ecrRepositoryPrefix": prefix, "upstreamRegistryUrl": "public.ecr.aws"}
+            for prefix in ask.state.pull_through_prefixes
+        ]
+        return page(ask, "pullThroughCacheRules", rules)
 
     def batch_get_image(self, ask: Ask) -> Tree:
         repository = _asked(ask)

@@ -306,17 +306,26 @@ class Given:
         self._state.target_groups[group.arn] = group
         return group
 
-    def secret(self, name: str, *, deletion: datetime | None = None) -> str:
+    def secret(
+        self, name: str, *, deletion: datetime | None = None, value: str | None = None
+    ) -> str:
         """The ARN of a secret in Secrets Manager."""
         suffix = self._core.names.hexadecimal(6)
         arn = self._state.arn("secretsmanager", f"secret:{name}-{suffix}")
         self._state.secrets[arn] = deletion
+        if value is not None:
+            self._state.secret_values[arn] = value
         return arn
 
     def parameter(self, name: str, value: str = "value") -> str:
         """The ARN of a parameter in SSM."""
         self._state.parameters[name] = value
         return self._state.arn("ssm", f"parameter/{name.lstrip('/')}")
+
+    def env_file(self, bucket: str, key: str) -> str:
+        """The ARN of an object in S3."""
+        self._state.objects.add(f"{bucket}/{key}")
+        return f"arn:aws:s3:::{bucket}/{key}"
 
     def alarm(self, name: str, state: str = "OK") -> None:
         self._state.alarms[name] = state

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from deploy_action.ports import Answer, NoAnswer, Silence
 
+from .access import demand, on_repository
+from .calls import SimulatedError
 from .core import Core
 from .ecr import layer_host
 from .ecs_records import Container, Task
@@ -102,6 +104,11 @@ class SimulatedHttp:
         if scheme != "Basic" or password not in self._core.state.registry_passwords:
             return _Page(401, "Not Authorized", {})
         name, _, digest = path.removeprefix("/v2/").partition("/blobs/")
+        try:
+            state = self._core.state
+            demand(state, on_repository(state, "ecr:GetDownloadUrlForLayer", name))
+        except SimulatedError as error:
+            return _Page(403, error.message, {})
         if digest not in self._core.state.repositories[name].blobs:
             return _Page(404, "", {})
         location = f"https://{layer_host(self._core.state)}/{name}/{digest}"

@@ -112,6 +112,10 @@ class Meanwhile:
         """IAM refuses these actions (`ecs:UpdateService`) from now on."""
         self._state.denied.update(actions)
 
+    def obey(self, policy: Mapping[str, Any]) -> None:
+        """IAM allows what this policy allows, and nothing else."""
+        self._state.policy = dict(policy)
+
     def allow(self, *actions: str) -> None:
         self._state.denied.difference_update(actions)
 

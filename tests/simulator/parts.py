@@ -15,6 +15,7 @@ from .registry import Registry
 from .rollouts import Rollouts
 from .scheduler import Scheduler
 from .small_services import (
+    S3,
     ApplicationAutoscaling,
     CloudWatch,
     Ec2,
@@ -73,6 +74,7 @@ def services_of(parts: Parts) -> dict[str, Service]:
         "iam": Service("iam", (Iam(),)),
         "secrets-manager": Service("secretsmanager", (SecretsManager(),)),
         "ssm": Service("ssm", (Ssm(),)),
+        "s3": Service("s3", (S3(),)),
         "ec2": Service("ec2", (Ec2(),)),
         "application-auto-scaling": Service("application-autoscaling", (ApplicationAutoscaling(),)),
     }

@@ -11,12 +11,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 
 Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The parts of a request that hold its parameters."""
+
+    body: bytes
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +40,7 @@ class Payload:
 class Protocol:
     """How one protocol reads a request and writes an answer or an error."""
 
-    read: Callable[[OperationModel, bytes], Tree]
+    read: Callable[[OperationModel, Request], Tree]
     write: Callable[[OperationModel, Tree], Payload]
     write_error: Callable[[OperationModel, int, str, str], Payload]
 
@@ -41,8 +49,8 @@ def protocol_of(operation: OperationModel) -> Protocol:
     return _PROTOCOLS[operation.service_model.resolved_protocol]
 
 
-def _read_json(operation: OperationModel, body: bytes) -> Tree:
-    params: Tree = _from_json(operation.input_shape, json.loads(body or b"{}"))
+def _read_json(operation: OperationModel, request: Request) -> Tree:
+    params: Tree = _from_json(operation.input_shape, json.loads(request.body or b"{}"))
     return params
 
 
@@ -81,12 +89,12 @@ def _write_json_error(_: OperationModel, status: int, code: str, message: str) -
     return Payload(status, body, {"content-type": "application/x-amz-json-1.1"})
 
 
-def _read_query(operation: OperationModel, body: bytes) -> Tree:
-    return _read_form(operation, body, _query_name, _query_list_prefix)
+def _read_query(operation: OperationModel, request: Request) -> Tree:
+    return _read_form(operation, request.body, _query_name, _query_list_prefix)
 
 
-def _read_ec2(operation: OperationModel, body: bytes) -> Tree:
-    return _read_form(operation, body, _ec2_name, lambda _shape, prefix: prefix)
+def _read_ec2(operation: OperationModel, request: Request) -> Tree:
+    return _read_form(operation, request.body, _ec2_name, lambda _shape, prefix: prefix)
 
 
 NameOf = Callable[[str, Shape], str]
@@ -261,7 +269,31 @@ def _add_error(node: ET.Element, code: str, message: str) -> None:
     ET.SubElement(error, "Message").text = message
 
 
+def _read_rest(operation: OperationModel, request: Request) -> Tree:
+    """Bucket and key of an object; no other operation of a REST service is known here."""
+    del operation
+    parts = urlsplit(request.url)
+    bucket, path = (parts.hostname or "").partition(".s3.")[0], unquote(parts.path).lstrip("/")
+    if (parts.hostname or "").startswith("s3."):
+        # A name with dots does not fit the certificate, so it stands in the path.
+        bucket, _slash, path = path.partition("/")
+    return {"Bucket": bucket, "Key": path}
+
+
+def _write_rest(_: OperationModel, answer: Tree) -> Payload:
+    """The answer to HEAD has no body, and nobody asks for its headers."""
+    assert not answer, "only answers without fields can be written"
+    return Payload(200, b"", {})
+
+
+def _write_rest_error(_: OperationModel, status: int, code: str, message: str) -> Payload:
+    """As S3 does it: the status is all that is left of an error."""
+    del code, message
+    return Payload(status, b"", {})
+
+
 _PROTOCOLS = {
+    "rest-xml": Protocol(_read_rest, _write_rest, _write_rest_error),
     "json": Protocol(_read_json, _write_json, _write_json_error),
     "query": Protocol(_read_query, _write_query, _write_query_error),
     "ec2": Protocol(_read_ec2, _write_ec2, _write_ec2_error),

@@ -10,6 +10,8 @@ from .core import Core
 
 _GITHUB = "token.actions.githubusercontent.com"
 
+_VERSION = "01234567-89ab-cdef-0123-456789abcdef"
+
 CALLER_ROLE = "deploy"
 """The role that the program under test acts as."""
 
@@ -115,10 +117,24 @@ class SecretsManager:
         for arn, deleted in ask.state.secrets.items():
             name = arn.rpartition(":")[2].rpartition("-")[0]
             if wanted in (arn, name):
-                return present(ARN=arn, Name=name, DeletedDate=deleted)
+                has_value = arn in ask.state.secret_values
+                versions = {_VERSION: ["AWSCURRENT"]} if has_value else None
+                return present(ARN=arn, Name=name, DeletedDate=deleted, VersionIdsToStages=versions)
         raise SimulatedError(
             "ResourceNotFoundException", "Secrets Manager can't find the specified secret."
         )
+
+    def get_secret_value(self, ask: Ask) -> Tree:
+        found = self.describe_secret(ask)
+        if "DeletedDate" in found:
+            raise SimulatedError("InvalidRequestException", "It was marked for deletion.")
+        value = ask.state.secret_values.get(found["ARN"])
+        if value is None or ask.params.get("VersionStage", "AWSCURRENT") != "AWSCURRENT":
+            raise SimulatedError(
+                "ResourceNotFoundException",
+                "Secrets Manager can't find the specified secret value for staging label.",
+            )
+        return {"ARN": found["ARN"], "Name": found["Name"], "SecretString": value}
 
 
 class Ssm:
@@ -127,7 +143,9 @@ class Ssm:
     def get_parameters(self, ask: Ask) -> Tree:
         found, invalid = [], []
         for name in ask.params["Names"]:
-            key = name.partition(":parameter")[2] or name
+            path = name.partition(":parameter")[2] or name
+            # The ARN of `name` and that of `/name` are the same.
+            key = path if path in ask.state.parameters else path.lstrip("/")
             if key in ask.state.parameters:
                 arn = ask.state.arn("ssm", f"parameter/{key.lstrip('/')}")
                 found.append(
@@ -141,7 +159,16 @@ class Ssm:
                 )
             else:
                 invalid.append(name)
-        return {"Parameters": found, "InvalidParameters": invalid}
+        return present(Parameters=found or None, InvalidParameters=invalid or None)
+
+
+class S3:
+    """Whether an object exists."""
+
+    def head_object(self, ask: Ask) -> Tree:
+        if f"{ask.params['Bucket']}/{ask.params['Key']}" not in ask.state.objects:
+            raise SimulatedError("NoSuchKey", http_status=404)
+        return {}
 
 
 class Ec2:

@@ -37,6 +37,9 @@ def _missing(core: Core, task: Task, container: Container) -> Iterator[str]:
     definition = core.definition_of(task, container)
     for secret in definition.get("secrets", []):
         yield from _missing_secret(core, secret["valueFrom"])
+    for file in definition.get("environmentFiles", []):
+        if file["value"].partition(":::")[2] not in core.state.objects:
+            yield f"failed to download env files: file download command: non empty error: {file}"
     logs = definition.get("logConfiguration", {})
     group = logs.get("options", {}).get("awslogs-group")
     is_needed = logs.get("logDriver") == "awslogs" and group not in core.state.logs

@@ -130,6 +130,12 @@ class State:
     """Alarm name to its state."""
     secrets: dict[str, datetime | None] = field(default_factory=dict)
     """Secret ARN to its deletion date, None when it is not going to be deleted."""
+    secret_values: dict[str, str] = field(default_factory=dict)
+    """Secret ARN to its value; one without an entry has none yet."""
+    objects: set[str] = field(default_factory=set)
+    """`bucket/key` of everything in S3."""
+    pull_through_prefixes: list[str] = field(default_factory=list)
+    """Of repositories that ECR fills from another registry."""
     parameters: dict[str, str] = field(default_factory=dict)
     roles: dict[str, str] = field(default_factory=dict)
     """Role name to the service its trust policy names."""
@@ -137,6 +143,10 @@ class State:
     """Reason with which RunTask places nothing, such as `RESOURCE:MEMORY`."""
     denied: set[str] = field(default_factory=set)
     """Actions (`ecs:UpdateService`) that IAM refuses."""
+    policy: Tree | None = None
+    """The policy of the caller; without one everything is allowed."""
+    asked: set[str] = field(default_factory=set)
+    """Actions that were looked up in the policy."""
     subnets: dict[str, int] = field(default_factory=dict)
     """Subnet id to its free addresses."""
     scalable_targets: dict[str, tuple[int, int]] = field(default_factory=dict)

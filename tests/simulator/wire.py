@@ -21,17 +21,21 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StringShape, StructureShape
 from botocore.validate import ParamValidator
 
+from .access import authorize
 from .ask import Ask, Handler
 from .calls import Calls, SimulatedError, denial
 from .clock import SimClock
-from .protocols import Payload, protocol_of
+from .protocols import Payload, Request, protocol_of
 from .state import State
 
 Tree = dict[str, Any]
 
 _IAM_NAMES = {"elbv2": "elasticloadbalancing"}
 
-_READS = ("Describe", "List", "Get", "BatchGet", "Filter", "Simulate")
+_ACTIONS = {"s3:HeadObject": "s3:GetObject"}
+"""Operations that have no action of their own."""
+
+_READS = ("Describe", "List", "Get", "Head", "BatchGet", "Filter", "Simulate")
 
 COMMON_ERRORS = frozenset(
     {
@@ -118,7 +122,7 @@ class Wire:
             raise AssertionError(f"the simulator has no service {service_id}")
         operation = _service_model(service.name).operation_model(name)
         protocol = protocol_of(operation)
-        params = protocol.read(operation, _body(request))
+        params = protocol.read(operation, Request(_body(request), request.url))
         handler = service.handler(name)
         region = _region(request)
         try:
@@ -141,6 +145,7 @@ class Wire:
         action = _action(operation)
         if action in self._state.denied:
             raise denial(self._state, action)
+        authorize(self._state, action, params)
         if region not in (self._state.region, "aws-global"):
             # Nothing of this world is there: every name is unknown.
             state = State(account=self._state.account, region=region)
@@ -222,7 +227,8 @@ def _patience(request: AWSPreparedRequest) -> float:
 def _action(operation: OperationModel) -> str:
     """What IAM policies call the operation."""
     name = operation.service_model.service_name
-    return f"{_IAM_NAMES.get(name, name)}:{operation.name}"
+    action = f"{_IAM_NAMES.get(name, name)}:{operation.name}"
+    return _ACTIONS.get(action, action)
 
 
 def _check_error(operation: OperationModel, error: SimulatedError) -> None:

@@ -61,7 +61,9 @@ class World(Given, Meanwhile, Truth):
             verbs.__init__(self, parts)
         self.http = SimulatedHttp(core)
         self.builder = SimulatedBuilder(core, parts.registry)
-        self._wire = Wire(self.state, self.clock, self.calls, services_of(parts), validated=validated)
+        self._wire = Wire(
+            self.state, self.clock, self.calls, services_of(parts), validated=validated
+        )
         self._session: boto3.Session | None = None
         self._furnish(parts)
 

@@ -1,0 +1,68 @@
+"""The runner's signals, turned into Cancelled."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType, TracebackType
+from typing import Self
+
+from deploy_action.errors import Cancelled
+
+WANTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INSIST_EVERY_SECONDS = 0.2
+LAST_WORD_SECONDS = 5.6
+"""After the first signal. 7.5 s after it comes the second, and the outputs must be written."""
+
+
+class Signals:
+    """For the length of a block, the first signal raises Cancelled. Process 1 would ignore it.
+
+    The next ones are ignored, lest the second, which follows after 7.5 s, cuts
+    off what the first one started. Shortly before that a last Cancelled does.
+    """
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._ticks = 0
+        self._before = {each: signal.getsignal(each) for each in (*WANTED, signal.SIGALRM)}
+
+    def __enter__(self) -> Self:
+        for each in WANTED:
+            signal.signal(each, self._stop)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.hold()
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def hold(self) -> None:
+        """Ignore every signal from now on."""
+        for each in WANTED:
+            signal.signal(each, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        self.hold()
+        self._number = number
+        # Python drops what is raised while it finalizes an object, which every answer of AWS
+        # brings about: so it is raised again until somebody handles it.
+        signal.signal(signal.SIGALRM, self._insist)
+        signal.setitimer(signal.ITIMER_REAL, INSIST_EVERY_SECONDS, INSIST_EVERY_SECONDS)
+        raise Cancelled(number)
+
+    def _insist(self, *_: object) -> None:
+        self._ticks += 1
+        is_last = self._ticks * INSIST_EVERY_SECONDS >= LAST_WORD_SECONDS
+        if is_last:
+            self.hold()
+        if is_last or not _is_handled(sys.exception()):
+            raise Cancelled(self._number)
+
+
+def _is_handled(error: BaseException | None) -> bool:
+    """Whether the exception that is being handled came from a signal, or while that was handled."""
+    while error is not None and not isinstance(error, Cancelled):
+        error = error.__context__
+    return error is not None

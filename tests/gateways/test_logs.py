@@ -1,0 +1,43 @@
+"""CloudWatch Logs: the last lines of one container."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy_action.errors import AwsError, Refusal
+from deploy_action.gateways.logs import Logs
+from tests.gateways.wire import Wire
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+def test_asks_for_the_newest_lines_and_gives_them_oldest_first(wire: Wire) -> None:
+    wire.answers("GetLogEvents", {"events": [{"message": "one\n"}, {"message": " two  "}, {}]})
+
+    assert Logs(wire.session).tail("/web", "ecs/app/7c1d", 30) == ["one", " two  ", ""]
+    assert wire.sent("GetLogEvents") == [
+        {
+            "logGroupName": "/web",
+            "logStreamName": "ecs/app/7c1d",
+            "limit": 30,
+            "startFromHead": False,
+        }
+    ]
+
+
+def test_a_stream_without_lines_has_none(wire: Wire) -> None:
+    wire.answers("GetLogEvents", {"events": []})
+
+    assert Logs(wire.session).tail("/web", "s", 30) == []
+
+
+def test_a_stream_that_is_not_there_is_missing(wire: Wire) -> None:
+    wire.refuses("GetLogEvents", "ResourceNotFoundException", "no such stream")
+
+    with pytest.raises(AwsError) as caught:
+        Logs(wire.session).tail("/web", "s", 30)
+
+    assert (caught.value.action, caught.value.refusal) == ("logs:GetLogEvents", Refusal.MISSING)
