@@ -22,7 +22,8 @@ check: ## format, lint, types, import rules, workflows, Dockerfiles
 
 # What `make test` runs once the machine is ready.
 all: check
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e"
+	@.venv/bin/python -m pytest -m "docker or e2e"
 
 demo: ## deploy, replace, roll back and repeat on an emulated AWS
 	$(ON_MACHINE) .venv/bin/python -m dev.demo
