@@ -10,7 +10,7 @@ RUN pip install --no-cache-dir --no-compile --require-hashes --target /app \
         --requirement /tmp/requirements.txt \
     && rm -r /app/bin
 # botocore describes some 400 services; the action calls these.
-ARG SERVICES="application-autoscaling cloudwatch ec2 ecr ecs elbv2 events iam inspector2 logs \
+ARG SERVICES="application-autoscaling cloudwatch ec2 ecr ecs elbv2 events iam inspector2 logs s3 \
     secretsmanager sns ssm sts"
 RUN cd /app/botocore/data \
     && for service in */; do \

@@ -49,7 +49,7 @@ def _let_go(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal
         return f"{moving}; it goes on, as `on-cancel: leave` says. To undo it: {commands[1]}"
     follower = Follower(rollout, hurried.ecs, journal, inputs.fail_after_stopped_tasks)
     claim = Claim(service=intent.service, task_definition=intent.baseline.task_definition)
-    begun = Restorer(follower, claim, 0, hurried, journal).begin()
+    begun = Restorer(follower, claim, 0, hurried, journal).begin(is_hurried=True)
     if isinstance(begun, LeftAlone):
         return f"{intent.service} was taken over by {begun.by}; nothing was undone."
     if isinstance(begun, NotRestored):

@@ -24,6 +24,8 @@ EVENTS_KEPT, EVENTS_SHOWN = 30, 5
 TARGETS_KEPT = 10
 LOG_LINE = 2000
 """Characters kept of a line that the application wrote."""
+ROUTINE = ("in progress.", "completed.")
+"""How reasons of a deployment end that tell nothing of a failure."""
 LOOKS_WELL = {"healthy", "draining"}
 T = TypeVar("T")
 
@@ -182,7 +184,8 @@ class _Reader:
         said = [ours.reason if ours else ""]
         if record:
             said += [record.reason, record.rollback_reason]
-        return tuple(dict.fromkeys(filter(None, said))), record.alarms if record else ()
+        reasons = dict.fromkeys(text for text in said if text and not text.endswith(ROUTINE))
+        return tuple(reasons), record.alarms if record else ()
 
     def log(
         self, definition: Definition, tasks: list[Task], lines: int

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deploy_action.errors import ActionError, AwsError, Failed, RollbackFailed, Superseded, Unknown
+from deploy_action.errors import (
+    ActionError,
+    AwsError,
+    Cancelled,
+    Failed,
+    RollbackFailed,
+    Superseded,
+    Unknown,
+)
 from deploy_action.follow import Follower
 from deploy_action.health import Endpoint, Expectation, parse_header
 from deploy_action.intent import Intent
@@ -54,6 +62,17 @@ class Saved:
 
 def finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal) -> None:
     """Undo what is still in flight and verify; raise ActionError where that is not the end."""
+    try:
+        _finish(intent, inputs, gateways, journal)
+    except Cancelled:
+        journal.story.rollback = (
+            f"Whether {intent.service} is back on {revision_of(intent.baseline.task_definition)} "
+            "is not known, and nobody looks after it any more: look at it in ECS."
+        )
+        raise
+
+
+def _finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal) -> None:
     rollout = _find(intent, gateways)
     if rollout is None:
         journal.story.ending = "nothing changed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from deploy_action.errors import AwsError, Refusal
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 STOPS_TOLD = 5
 """Stopped tasks that get a line of their own; the line of progress counts them all."""
+TOGETHER = timedelta(seconds=5)
+"""A deployment and its service deployment are made by one request."""
 UNREADABLE_LOOKS = 3
 """Refused looks in a row after which reading is given up: a policy does not heal while we wait."""
 
@@ -78,6 +81,7 @@ class Follower:
         self._rollback_reason = ""
         self._known_arns: set[str] = set()
         self._told: set[str] = set()
+        self._strangers: set[str] = set()
         self._without: set[str] = set()
 
     def look(self) -> Look[Seen]:
@@ -142,14 +146,19 @@ class Follower:
 
     def _record(self, service: Service) -> ServiceDeployment | None:
         """Our service deployment, if the API shows one to us."""
-        if self.service_deployment is None:
-            self.service_deployment = self._find_record(service)
-            if self.service_deployment and self._is_release:
-                self._journal.record(service_deployment_arn=self.service_deployment)
-        arn = self.service_deployment
+        arn = self.service_deployment or self._find_record(service)
         if arn is None:
             return None
-        return self._optional("service deployments", lambda: self._ecs.service_deployment(arn))
+        record = self._optional("service deployments", lambda: self._ecs.service_deployment(arn))
+        if self.service_deployment is None and record is not None:
+            if record.created_at and record.created_at < self.rollout.started_at - TOGETHER:
+                # Of a deployment before ours, and only now visible.
+                self._strangers.add(arn)
+                return None
+            self.service_deployment = arn
+            if self._is_release:
+                self._journal.record(service_deployment_arn=arn)
+        return record
 
     def _find_record(self, service: Service) -> str | None:
         """The record that appeared while our deployment was PRIMARY."""
@@ -157,15 +166,16 @@ class Follower:
         if primary is None or primary.id != self.rollout.deployment_id or not self._has_record:
             return None
         before = self.rollout.baseline.service_deployment
-        if service.current_service_deployment not in (None, before):
-            return service.current_service_deployment
+        current = service.current_service_deployment
+        if current not in (None, before) and current not in self._strangers:
+            return current
         found = self._optional(
             "service deployments",
             lambda: self._ecs.service_deployments_since(
                 self.rollout.service, primary.created_at or self.rollout.started_at
             ),
         )
-        fresh = [arn for arn in found or [] if arn != before]
+        fresh = [arn for arn in found or [] if arn != before and arn not in self._strangers]
         return fresh[0] if len(fresh) == 1 else None
 
     def _stopped_tasks(self) -> tuple[Task, ...]:

@@ -141,6 +141,7 @@ class ServiceDeployment:
 
     arn: str
     status: str
+    created_at: datetime | None = None
     reason: str
     rollback_reason: str
     breaker: str

@@ -90,6 +90,28 @@ def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journa
     containers, others = _containers(inputs, base, now.service, repository)
     body = _check_render(inputs, gateways, base, containers, others)
     _check_platform(inputs, base, journal)
+    look_over(now, body, inputs, gateways, journal, containers=containers, repository=repository)
+    return Plan(
+        **{each.name: getattr(now, each.name) for each in fields(now)},
+        base=base,
+        containers=containers,
+        other_images=others,
+        repository=repository,
+        platform=inputs.platform or task_definition.platform(base),
+    )
+
+
+def look_over(
+    now: Situation,
+    body: Json,
+    inputs: Inputs,
+    gateways: Gateways,
+    journal: Journal,
+    *,
+    containers: tuple[str, ...] = (),
+    repository: Repository | None = None,
+) -> None:
+    """Check what the service is going to run; `containers` are those that get a new image."""
     facts = Facts(
         inputs=inputs,
         identity=gateways.identity,
@@ -107,14 +129,6 @@ def prepare(inputs: Inputs, workspace: Path, gateways: Gateways, journal: Journa
         unresolvable=now.unresolvable,
     )
     run_checks(facts, gateways, journal, gateways.concurrently)
-    return Plan(
-        **{each.name: getattr(now, each.name) for each in fields(now)},
-        base=base,
-        containers=containers,
-        other_images=others,
-        repository=repository,
-        platform=inputs.platform or task_definition.platform(base),
-    )
 
 
 def changes(inputs: Inputs, images: Mapping[str, str], containers: Sequence[str]) -> Changes:

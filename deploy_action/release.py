@@ -40,12 +40,14 @@ def start(
     *,
     desired: int | None = None,
     force: bool = False,
+    is_hurried: bool = False,
 ) -> Rollout:
     """Move the service to `task_definition`.
 
     UpdateService has no token that would make a repetition harmless: repeated
     with force it starts a second deployment. So a lost answer is followed by a
     look, and the request is repeated only if the service shows no trace of it.
+    Hurried, it is asked once and that is all.
     """
     started_at = gateways.clock.now()
 
@@ -53,7 +55,7 @@ def start(
         try:
             return gateways.ecs.update(service, task_definition, desired=desired, force=force)
         except AwsError as error:
-            if error.refusal is not Refusal.UNREACHABLE:
+            if error.refusal is not Refusal.UNREACHABLE or is_hurried:
                 raise
             journal.say(f"the answer was lost ({error}); looking whether it took effect")
             if found := _trace(service, task_definition, baseline, gateways):
@@ -65,12 +67,12 @@ def start(
             lambda e: isinstance(e, AwsError) and e.refusal in WORTH_REPEATING
         ),
         wait=tenacity.wait_exponential(multiplier=2, max=15),
-        stop=tenacity.stop_after_attempt(TRIES),
+        stop=tenacity.stop_after_attempt(1 if is_hurried else TRIES),
         sleep=gateways.clock.sleep,
         reraise=True,
     )
     answer = retry(ask)
-    if not _is_begun(answer, task_definition, baseline):
+    if not _is_begun(answer, task_definition, baseline) and not is_hurried:
         # Perhaps the answer is only not understood: the service itself can tell.
         answer = _trace(service, task_definition, baseline, gateways) or answer
     primary = answer.primary

@@ -100,7 +100,7 @@ class Restorer:
             return self._after_update(begun)
         return begun
 
-    def begin(self) -> Begun:
+    def begin(self, *, is_hurried: bool = False) -> Begun:
         """Send the one call that undoes, with the mildest means that the state allows.
 
         Nothing is waited for: a cancelled run has time for this and no more.
@@ -117,7 +117,7 @@ class Restorer:
                 problem="the service ran the same revision before, so there is none to go back to",
                 nothing_to_go_back_to=True,
             )
-        return self._stop_with_rollback() or self._update_back()
+        return self._stop_with_rollback() or self._update_back(is_hurried=is_hurried)
 
     def _if_back_already(self) -> UndoneByUpdate | None:
         """The deployment that replaced ours, if it is of the revision we would go back to.
@@ -192,7 +192,7 @@ class Restorer:
             return self._prove("ECS rolled back", lambda: _unless_back(self._follower))
         return self._not_restored(end)
 
-    def _update_back(self) -> UndoneByUpdate | NotRestored | LeftAlone:
+    def _update_back(self, *, is_hurried: bool) -> UndoneByUpdate | NotRestored | LeftAlone:
         """Ask for the old revision, as for any other."""
         baseline = self._rollout.baseline
         try:
@@ -203,13 +203,15 @@ class Restorer:
                 self._gateways,
                 self._journal,
                 desired=baseline.desired if self._rollout.sent_desired else None,
+                is_hurried=is_hurried,
             )
         except Overtaken as overtaken:
             return LeftAlone(by=f"deployment {overtaken.deployment}")
         except NothingStarted:
             return NotRestored(problem="ECS accepted the request but started no deployment")
         except AwsError as error:
-            return NotRestored(problem=f"the request was refused: {error}. {error.brief_fix}")
+            how = "got no answer" if error.refusal is Refusal.UNREACHABLE else "was refused"
+            return NotRestored(problem=f"the request {how}: {error}. {error.brief_fix}")
         revision = revision_of(back.task_definition)
         return UndoneByUpdate(
             rollout=back, sentence=f"asked for {revision} again (deployment {back.deployment_id})"

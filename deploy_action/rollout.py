@@ -145,15 +145,17 @@ def judge(rollout: Rollout, seen: Observation, fail_after: int) -> State:
 
 def _by_service_deployment(rollout: Rollout, seen: Observation) -> State | None:
     """What the record that has words for a rollback says; None where it leaves it open."""
-    record = seen.service_deployment
-    if record is None:
+    record, primary = seen.service_deployment, seen.service.primary
+    if record is None or primary is None:
         return None
-    primary = seen.service.primary
-    is_primary = primary is not None and primary.id == rollout.deployment_id
+    is_primary = primary.id == rollout.deployment_id
     reason = record.rollback_reason or record.reason
     if record.alarms:
         reason = f"{reason} (alarms: {', '.join(record.alarms)})".strip()
-    if record.status in {"SUCCESSFUL", "STOPPED"} and not is_primary:
+    if record.status in {"SUCCESSFUL", "STOPPED"} and (
+        not is_primary or primary.rollout_state == "IN_PROGRESS"
+    ):
+        # The two do not agree yet, or the record is somebody else's.
         return None
     states: dict[str, State] = {
         "SUCCESSFUL": Finished(),

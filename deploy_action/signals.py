@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 import sys
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 from deploy_action.errors import Cancelled
 
 WANTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INSIST_EVERY_SECONDS = 0.2
-LAST_WORD_SECONDS = 5.6
+LAST_WORD_SECONDS = 5.0
 """After the first signal. 7.5 s after it comes the second, and the outputs must be written."""
 
 
@@ -22,7 +22,14 @@ class Signals:
     off what the first one started. Shortly before that a last Cancelled does.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        insist_every: float = INSIST_EVERY_SECONDS,
+        last_word_after: float = LAST_WORD_SECONDS,
+    ) -> None:
+        self._insist_every = insist_every
+        self._last_word_after = last_word_after
         self._number = 0
         self._ticks = 0
         self._before = {each: signal.getsignal(each) for each in (*WANTED, signal.SIGALRM)}
@@ -32,7 +39,7 @@ class Signals:
             signal.signal(each, self._stop)
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.hold()
         for each, handler in self._before.items():
             signal.signal(each, handler)
@@ -49,12 +56,12 @@ class Signals:
         # Python drops what is raised while it finalizes an object, which every answer of AWS
         # brings about: so it is raised again until somebody handles it.
         signal.signal(signal.SIGALRM, self._insist)
-        signal.setitimer(signal.ITIMER_REAL, INSIST_EVERY_SECONDS, INSIST_EVERY_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, self._insist_every, self._insist_every)
         raise Cancelled(number)
 
     def _insist(self, *_: object) -> None:
         self._ticks += 1
-        is_last = self._ticks * INSIST_EVERY_SECONDS >= LAST_WORD_SECONDS
+        is_last = self._ticks * self._insist_every >= self._last_word_after
         if is_last:
             self.hold()
         if is_last or not _is_handled(sys.exception()):

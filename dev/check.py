@@ -43,6 +43,7 @@ def checks() -> dict[str, list[str]]:
             *(".github", "action.yml", *copied),
         ],
         "actionlint": ["actionlint", *files(".github/workflows/*.yml"), *copied],
+        "cfn-lint": ["cfn-lint", *files("bootstrap/*.yml")],
         "hadolint": [
             *("hadolint", "--config", ".github/hadolint.yaml"),
             *files("Dockerfile", "demo/**/Dockerfile*", "tests/**/Dockerfile*"),

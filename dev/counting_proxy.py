@@ -34,6 +34,8 @@ class Proxy:
 
     Its first answer: of an image that it had before, the engine asks for nothing more.
     """
+    silent: str = ""
+    """Operation that gets no answer, and has no effect."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -80,7 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         server = cast("_Server", self.server)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        server.proxy.pass_through(_operation(self.headers.get("X-Amz-Target"), self.path, body))
+        operation = _operation(self.headers.get("X-Amz-Target"), self.path, body)
+        server.proxy.pass_through(operation)
+        if operation == server.proxy.silent:
+            time.sleep(_ANSWER_LIMIT)
+            self.close_connection = True
+            return
         headers = {k: v for k, v in self.headers.items() if k.lower() not in _OF_ONE_CONNECTION}
         # A fresh connection each time: a kept one may have been closed from the other side.
         behind = http.client.HTTPConnection(*server.behind, timeout=_ANSWER_LIMIT)

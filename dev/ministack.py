@@ -63,8 +63,11 @@ class MiniStack:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[MiniStack]:
-    """Have an emulator for the length of a block. The Docker Engine must be there."""
+def running(*, checks_access: bool = False) -> Iterator[MiniStack]:
+    """Have an emulator for the length of a block. The Docker Engine must be there.
+
+    With `checks_access` it asks its IAM whether a call is allowed; `test` may do everything.
+    """
     port = _free_port()
     folder = CACHE / "ministack"
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +75,7 @@ def running() -> Iterator[MiniStack]:
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
             [MINISTACK_ENVIRONMENT / "bin" / "python", "-m", "ministack"],
-            env=_environment(port, folder),
+            env=_environment(port, folder) | ({"AUTH": "true"} if checks_access else {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

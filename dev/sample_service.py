@@ -5,6 +5,7 @@ a load balancer with its listener and target group, a log group, and a service t
 runs a first version.
 """
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_ecs.type_defs import DeploymentConfigurationTypeDef, ServiceTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
 CLUSTER: Final = "demo"
@@ -42,6 +44,7 @@ class Clients:
     ecr: "ECRClient"
     elbv2: "ElasticLoadBalancingv2Client"
     logs: "CloudWatchLogsClient"
+    iam: "IAMClient"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def connect(emulator: MiniStack) -> Clients:
         ecr=session.client("ecr", endpoint_url=place),
         elbv2=session.client("elbv2", endpoint_url=place),
         logs=session.client("logs", endpoint_url=place),
+        iam=session.client("iam", endpoint_url=place),
     )
 
 
@@ -114,6 +118,7 @@ def create(emulator: MiniStack, name: str) -> SampleService:
     sample_application.build_and_push(sample_application.good("0"), image)
     clients.logs.create_log_group(logGroupName=f"/ecs/{name}")
     target_group = _create_load_balancer(clients, name)
+    _create_role(clients, name)
     revision = _register(clients, name, image)
     clients.ecs.create_service(
         cluster=CLUSTER,
@@ -149,6 +154,23 @@ def _create_load_balancer(clients: Clients, name: str) -> str:
         DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
     )
     return group
+
+
+def _create_role(clients: Clients, name: str) -> None:
+    """What ECS pulls the image and writes the log as."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    clients.iam.create_role(
+        RoleName=f"{name}-execution", AssumeRolePolicyDocument=json.dumps(trust)
+    )
 
 
 def _register(clients: Clients, name: str, image: str) -> str:

@@ -340,3 +340,47 @@ def test_an_unmodelled_strategy_is_a_defect_and_not_a_guess(stage: Stage, ecs: E
         ecs.update_service(cluster="prod", service="web", forceNewDeployment=True)
 
     stage.world.defects.clear()
+
+
+def test_objects_are_there_or_not_and_head_says_no_more(world: World) -> None:
+    s3: Any = world.session().client("s3")
+    world.env_file("config", "web/prod env.env")
+    world.env_file("with.dots", "a.env")
+
+    assert s3.head_object(Bucket="config", Key="web/prod env.env")
+    assert s3.head_object(Bucket="with.dots", Key="a.env")
+    with pytest.raises(ClientError) as missing:
+        s3.head_object(Bucket="config", Key="gone.env")
+    world.deny("s3:GetObject")
+    with pytest.raises(ClientError) as denied:
+        s3.head_object(Bucket="config", Key="web/prod env.env")
+
+    assert missing.value.response["Error"]["Code"] == "404"
+    assert denied.value.response["Error"]["Code"] == "403"
+
+
+def test_a_secret_has_a_value_when_it_was_given_one(world: World) -> None:
+    secrets: Any = world.session().client("secretsmanager")
+    full, empty = world.secret("full", value="x"), world.secret("empty")
+
+    assert secrets.get_secret_value(SecretId=full)["SecretString"] == "x"
+    assert list(secrets.describe_secret(SecretId=full)["VersionIdsToStages"].values()) == [
+        ["AWSCURRENT"]
+    ]
+    for wanted in ({"SecretId": empty}, {"SecretId": full, "VersionStage": "AWSPENDING"}):
+        with pytest.raises(ClientError, match="staging label"):
+            secrets.get_secret_value(**wanted)
+
+
+def test_archived_images_are_told_of_only_when_they_are_asked_for(stage: Stage) -> None:
+    ecr = stage.world.session().client("ecr")
+    stage.world.state.repositories["web"].archived.add(stage.v1.digest)
+
+    def told(status: Any) -> list[str]:  # noqa: ANN401
+        answer = ecr.describe_images(repositoryName="web", filter={"imageStatus": status})
+        return [detail["imageDigest"] for detail in answer["imageDetails"]]
+
+    assert ecr.describe_images(repositoryName="web")["imageDetails"] == []
+    assert told("ACTIVE") == []
+    assert told("ARCHIVED") == told("ANY") == [stage.v1.digest]
+    assert ecr.describe_pull_through_cache_rules()["pullThroughCacheRules"] == []

@@ -30,6 +30,8 @@ from deploy_action.evidence import Evidence
 __all__ = ["RULES", "Evidence", "Finding", "Rule", "explain", "refusal", "tell"]
 
 FINDINGS_KEPT = 5
+VAGUE = {"crash", "no-words", "never-started", "command", "image-pull", "container-start"}
+"""Findings that only say how a task ended."""
 RULES: tuple[Rule, ...] = (
     *permissions.RULES,
     *request.RULES,
@@ -48,6 +50,7 @@ def explain(evidence: Evidence) -> tuple[Finding, ...]:
     """The causes that the evidence shows, best first; never empty."""
     found = [finding for rule in RULES if (finding := rule(evidence))]
     found.sort(key=lambda finding: (finding.rank, finding.distance))
+    found = [f for f in found if not _says_nothing_more(f, found[0])]
     kept: dict[str, Finding] = {}
     seen: set[str] = set()
     for finding in found:
@@ -56,6 +59,14 @@ def explain(evidence: Evidence) -> tuple[Finding, ...]:
             kept[finding.name] = finding
             seen.add(finding.proof)
     return tuple(kept.values())[:FINDINGS_KEPT] or (_not_recognised(evidence),)
+
+
+def _says_nothing_more(finding: Finding, best: Finding) -> bool:
+    """That a container ended, beside why it did; and what has passed, beside what has not."""
+    if finding is best:
+        return False
+    vague = finding.name in VAGUE and best.rank <= Rank.NAMED
+    return vague or (finding.rank is Rank.PASSED and best.rank is not Rank.PASSED)
 
 
 def _not_recognised(evidence: Evidence) -> Finding:

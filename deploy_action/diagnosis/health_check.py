@@ -32,11 +32,8 @@ _CODE = r"(?:codes?:? ?\[?(?:\d{{3}}, ?)*|answered |status(?: code)?:? )(?P<code
 
 def is_unwell(evidence: Evidence) -> bool:
     """Whether some check still finds a task not well."""
-    if (
-        evidence.targets
-        or evidence.problem
-        or any(t.health == "UNHEALTHY" for t in evidence.running)
-    ):
+    unwell = any(task.health == "UNHEALTHY" for task in evidence.running)
+    if evidence.targets or evidence.problem or unwell:
         return True
     if any(_is_health_stop(task) for task in own_stops(evidence)):
         return True

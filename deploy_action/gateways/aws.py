@@ -45,10 +45,8 @@ WRITES = READS.merge(Config(retries={"mode": "standard", "total_max_attempts": 1
 
 HURRIED = WRITES.merge(Config(connect_timeout=1, read_timeout=2))
 """For the seconds between the runner's first signal and its last."""
-LOOKS = READS.merge(
-    Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=2)
-)
-"""For the checks before a release: what takes long is left out."""
+LOOKS = WRITES.merge(Config(connect_timeout=1, read_timeout=2))
+"""For the checks before a release: what fails or takes long is left out."""
 ASSUME = "AssumeRoleWithWebIdentity"
 SERVER_ERROR = 500
 CODES: tuple[tuple[Refusal, tuple[str, ...]], ...] = (
@@ -125,9 +123,10 @@ def identity(session: boto3.Session) -> Identity:
     """Who the credentials belong to."""
     with answering("sts:GetCallerIdentity"):
         answer = session.client("sts", config=READS).get_caller_identity()
+        account, arn = answer["Account"], answer["Arn"]
     return Identity(
-        account=answer["Account"],
-        arn=answer["Arn"],
+        account=account,
+        arn=arn,
         region=session.region_name,
         credentials=_lifetime(session.get_credentials()),
     )
@@ -177,6 +176,9 @@ def answering(action: str) -> Iterator[None]:
     except (BotoCoreError, ResponseParserError) as error:
         # What is left are lost connections and answers that cannot be read.
         raise AwsError(action, Refusal.UNREACHABLE, type(error).__name__, str(error)) from error
+    except (LookupError, TypeError, ValueError) as error:
+        what = f"the answer cannot be read ({type(error).__name__}: {error})"
+        raise AwsError(action, Refusal.UNREACHABLE, "UnreadableAnswer", what) from error
 
 
 def _read(error: ClientError) -> tuple[Refusal, str, str]:

@@ -356,6 +356,7 @@ def _service_deployment(raw: Any) -> ServiceDeployment:  # noqa: ANN401 - the sh
     return ServiceDeployment(
         arn=raw.get("serviceDeploymentArn", ""),
         status=raw.get("status", ""),
+        created_at=raw.get("createdAt"),
         reason=raw.get("statusReason", ""),
         rollback_reason=raw.get("rollback", {}).get("reason", ""),
         breaker=raw.get("deploymentCircuitBreaker", {}).get("status", ""),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.gateways.aws import Clients, answering
@@ -83,8 +81,6 @@ class Iam:
 
 def _trusted(document: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
     """The services of a trust policy. Conditions are not weighed."""
-    if isinstance(document, str):
-        document = json.loads(unquote(document))
     for statement in _listed((document or {}).get("Statement")):
         if statement.get("Effect") != "Allow" or not ASSUME & set(_listed(statement.get("Action"))):
             continue

@@ -104,8 +104,8 @@ class Registries:
         platform = _platform(config)
         return frozenset({platform} if platform else ())
 
-    def tags(self, repository: str, registry_id: str, names: Sequence[str]) -> dict[str, str]:
-        """Those of the tags that exist, each with its digest."""
+    def tags(self, repository: str, registry_id: str, names: Sequence[str]) -> frozenset[str]:
+        """Those of the tags that exist."""
         with answering("ecr:BatchGetImage"):
             answer = self._clients.get("ecr", self._own_region).batch_get_image(
                 repositoryName=repository,
@@ -113,8 +113,12 @@ class Registries:
                 acceptedMediaTypes=MEDIA_TYPES,
                 **({"registryId": registry_id} if registry_id else {}),
             )
-        found = (image["imageId"] for image in answer.get("images", []))
-        return {i["imageTag"]: i.get("imageDigest", "") for i in found if i.get("imageTag")}
+        missing = {
+            failure.get("imageId", {}).get("imageTag")
+            for failure in answer.get("failures", [])
+            if failure.get("failureCode") == "ImageNotFound"
+        }
+        return frozenset(names) - missing
 
     def pulls_through(self, place: Place) -> bool:
         """Whether ECR would fetch the image from elsewhere when it is first pulled."""

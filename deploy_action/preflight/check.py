@@ -86,7 +86,9 @@ class Facts:
 
     @property
     def is_for_fargate(self) -> bool:
-        return self.service.is_on_fargate
+        """Whether ECS holds the definition to the rules of Fargate."""
+        asked = self.body.get("requiresCompatibilities") or []
+        return self.service.is_on_fargate or "FARGATE" in asked
 
     @property
     def desired(self) -> int:

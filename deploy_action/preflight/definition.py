@@ -36,7 +36,7 @@ def judge(facts: Facts) -> Iterable[Outcome]:
     if not problems:
         sort = "Fargate" if facts.is_for_fargate else "ECS"
         cpu, memory = _units(facts.body.get("cpu")), _units(facts.body.get("memory"))
-        size = f"{cpu} CPU units and {memory} MiB " if facts.is_for_fargate else ""
+        size = f"a task of {cpu} CPU units and {memory} MiB " if facts.is_for_fargate else ""
         yield Passed(f"{size}fits {sort}")
 
 

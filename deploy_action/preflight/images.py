@@ -77,7 +77,7 @@ def _look(place: Place, facts: Facts, registries: Registries) -> Iterable[Outcom
 def _platform(facts: Facts) -> str:
     """What the tasks run on; empty where only the container instances know."""
     stated = facts.body.get("runtimePlatform") or {}
-    if not facts.is_for_fargate and not stated.get("cpuArchitecture"):
+    if not facts.service.is_on_fargate and not stated.get("cpuArchitecture"):
         return ""
     architecture = facts.platform.partition("/")[2]
     is_windows = str(stated.get("operatingSystemFamily")).upper().startswith("WINDOWS")

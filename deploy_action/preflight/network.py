@@ -44,7 +44,7 @@ def _look(facts: Facts, ec2: Ec2) -> Iterable[Outcome]:
             is_important=True,
         )
     else:
-        yield Passed(f"{total} are free, and {wanted} more are wanted while it moves")
+        yield Passed(f"{total} free, {wanted} more wanted while it moves")
 
 
 def surge(facts: Facts) -> int:

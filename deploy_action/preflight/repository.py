@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ def _look(facts: Facts, repository: Repository, registries: Registries) -> Itera
     return judge(facts, repository, there)
 
 
-def judge(facts: Facts, repository: Repository, there: Mapping[str, str]) -> Iterable[Outcome]:
+def judge(facts: Facts, repository: Repository, there: Collection[str]) -> Iterable[Outcome]:
     """`there` holds the wanted tags that exist already."""
     tag, later = facts.tag, [facts.inputs.latest_tag, *facts.inputs.extra_tags]
     if tag in there and facts.inputs.rebuild and not may_move(repository, tag):

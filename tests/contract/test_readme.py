@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.contract.policies import readme_block
 from tests.contract.repository import ROOT, inputs_table, outputs_table, read, verdicts_table
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "inputs": inputs_table,
     "outputs": outputs_table,
     "verdicts": verdicts_table,
+    "policy": readme_block,
 }
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from deploy_action.gateways.build_hints import hint
 
+ECR = "https://1.dkr.ecr.eu-west-1.amazonaws.com/v2"
+
 
 @pytest.mark.parametrize(
     ("detail", "fix"),
@@ -24,13 +26,11 @@ from deploy_action.gateways.build_hints import hint
             "Allow `ecr:InitiateLayerUpload`",
         ),
         (
-            "unexpected status from HEAD request to https://1.dkr.ecr.eu-west-1.amazonaws.com/v2/"
-            "web/blobs/sha256:ab: 403 Forbidden",
+            f"unexpected status from HEAD request to {ECR}/web/blobs/sha256:ab: 403 Forbidden",
             "Allow `ecr:BatchCheckLayerAvailability`",
         ),
         (
-            "unexpected status from HEAD request to https://1.dkr.ecr.eu-west-1.amazonaws.com/v2/"
-            "web/manifests/latest: 403 Forbidden",
+            f"unexpected status from HEAD request to {ECR}/web/manifests/latest: 403 Forbidden",
             "Allow `ecr:BatchGetImage`",
         ),
         (

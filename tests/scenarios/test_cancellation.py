@@ -162,6 +162,20 @@ def test_a_cancellation_is_not_lost_while_python_finalizes_an_object(stage: Stag
     assert stage.runs_the_old()
 
 
+def test_a_cancelled_post_step_says_that_the_end_is_not_known(stage: Stage) -> None:
+    stage.world.faults.append(faults.on("ecs:UpdateService", faults.killed_after()))
+    with pytest.raises(faults.Killed):
+        stage.deploy()
+    interrupt = faults.meanwhile(lambda: signal.raise_signal(signal.SIGINT))
+    stage.world.faults.append(faults.on("ecs:StopServiceDeployment", interrupt))
+
+    outcome = stage.finish()
+
+    assert outcome.code == 130
+    assert "Whether web is back on web:1 is not known" in outcome.summary
+    assert "rolled-back" not in outcome.outputs
+
+
 def test_an_orphan_is_stopped_before_anything_else(stage: Stage) -> None:
     cancel(stage, 60)
     stage.deploy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.scenarios.stage import CRASHING, Stage
 from tests.simulator import Behaviour, faults
 from tests.simulator.calls import Fault, SimulatedError
@@ -20,15 +22,16 @@ def test_the_cause_stands_in_words_before_its_proof(stage: Stage) -> None:
     assert "Fix:   Add it to `environment-variables` or `secrets`" in outcome.log
 
 
-def test_the_report_has_all_findings_best_first(stage: Stage) -> None:
+def test_the_report_has_all_findings_best_first(stage_with: Callable[..., Stage]) -> None:
+    stage = stage_with(breaker="rollback")
     stage.world.builder.behaviour = CRASHING
 
-    outcome = stage.deploy()
+    outcome = stage.deploy(fail_after_stopped_tasks="50")
 
     first, *others = outcome.report["findings"]
     assert (first["name"], first["row"]) == ("environment-missing", 77)
     assert set(first) == {"name", "row", "cause", "proof", "fix"}
-    assert [finding["name"] for finding in others][:1] == ["crash"]
+    assert [finding["name"] for finding in others] == ["circuit-breaker"]
     assert "Also seen" in outcome.summary
 
 

@@ -123,10 +123,9 @@ def _ecs(state: State, action: str, params: Tree) -> Iterator[Check]:
         yield from _records(action, as_list(params[_ON_A_RECORD[action]]))
         return
     match action:
-        case "ecs:ListServices":
+        case "ecs:ListServices" | "ecs:ListTasks":
+            # For tasks AWS looks at all container instances, which a policy calls `*` as well.
             yield Check(action, context=within)
-        case "ecs:ListTasks":
-            yield Check(action, state.arn("ecs", f"container-instance/{cluster}/*"), within)
         case "ecs:DescribeTasks":
             for task in params["tasks"]:
                 yield Check(action, state.arn("ecs", f"task/{cluster}/{short(task)}"), within)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from deploy_action.gateways.build_hints import hint
 from deploy_action.ports import Build, BuildError, BuildStep, RegistryLogin
@@ -73,7 +74,7 @@ class SimulatedBuilder:
             )
         created = self._core.clock.now().isoformat()
         config = make_config(
-            content=build.context, created=created, labels=build.labels, platform=build.platform
+            content=Path(build.context).name, created=created, labels=build.labels, platform=build.platform
         )
         manifest = make_manifest(config)
         try:

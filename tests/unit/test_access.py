@@ -48,7 +48,7 @@ KINDS = {
     "because no permissions boundary allows the ecs:UpdateService action": "permissions boundary",
     "because no session policy allows the ecs:UpdateService action": "session policy",
     "because no VPC endpoint policy allows the ecs:UpdateService action": "VPC endpoint",
-    "because no resource-based policy allows the ecs:UpdateService action": "policy of the resource",
+    "because no resource-based policy allows ecs:UpdateService": "of the resource itself",
     "with an explicit deny in an identity-based policy": "explicit deny of `ecs:UpdateService`",
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.model import Repository
-from deploy_action.ports import Silence
+from deploy_action.ports import Answer, Silence
 from deploy_action.preflight import health, network, permissions, repository, roles
 from deploy_action.preflight.check import Outcome
 from tests.simulator import World
@@ -107,6 +107,12 @@ def test_pushing_is_asked_about_where_an_image_is_pushed() -> None:
     assert len(given) == len(building) - 1
 
 
+def test_without_roles_none_is_passed() -> None:
+    asked = permissions.questions(facts(body=body(executionRoleArn=None)))
+
+    assert [q for q in asked if "iam:PassRole" in q.actions] == []
+
+
 @pytest.mark.parametrize(
     ("arn", "principal"),
     [
@@ -137,9 +143,7 @@ def addresses(world: World, free: int, **settings: object) -> list[Outcome]:
 
 
 def test_enough_addresses_pass(world: World) -> None:
-    assert words(addresses(world, 2)) == [
-        "Passed: 2 are free, and 2 more are wanted while it moves"
-    ]
+    assert words(addresses(world, 2)) == ["Passed: 2 free, 2 more wanted while it moves"]
     assert kinds(addresses(world, 0, minimum_healthy_percent=0, maximum_percent=100)) == ["Passed"]
 
 
@@ -230,7 +234,10 @@ def test_a_name_that_was_found_is_not_looked_up_again(world: World) -> None:
 
 def test_a_name_that_is_found_at_the_second_try_passes(world: World) -> None:
     world.http.silences["shop.example.com"] = Silence.REFUSED
+    assert kinds(endpoint(world, "no such host")) == ["Passed"]
 
+    world.http.silences.clear()
+    world.http.pages[URL] = Answer(status=200, body="", headers={})
     assert kinds(endpoint(world, "no such host")) == ["Passed"]
 
 

@@ -11,6 +11,7 @@ from deploy_action.preflight.definition import MEMORY, judge, nearest
 from tests.unit.preflight.facts import REGISTRY, body, container, facts, kinds, service, words
 
 ON_INSTANCES = service(launch_types=("EC2",))
+FOR_INSTANCES = {"requiresCompatibilities": ["EC2"]}
 LOGGING = {"logDriver": "awslogs", "options": {"awslogs-group": "/ecs/web"}}
 
 REFUSED: dict[str, tuple[Json, str]] = {
@@ -41,11 +42,24 @@ REFUSED: dict[str, tuple[Json, str]] = {
         body(container(logConfiguration=LOGGING), executionRoleArn=None),
         "write to CloudWatch Logs",
     ),
+    "a registry's password without an execution role": (
+        body(
+            container(repositoryCredentials={"credentialsParameter": "arn:x"}),
+            executionRoleArn=None,
+        ),
+        "log in to a private registry",
+    ),
     "an ECR image without an execution role": (
         body(container(image=f"{REGISTRY}/web:1"), executionRoleArn=None),
         "pull from ECR",
     ),
 }
+
+
+def test_a_definition_for_both_is_held_to_the_rules_of_fargate() -> None:
+    both = body(cpu="512", memory="8192", requiresCompatibilities=["EC2", "FARGATE"])
+
+    assert kinds(judge(facts(body=both, service=ON_INSTANCES))) == ["Refused"]
 
 
 @pytest.mark.parametrize(("new", "text"), REFUSED.values(), ids=REFUSED.keys())
@@ -67,15 +81,20 @@ PASSED: dict[str, dict[str, Any]] = {
         "body": body(container(portMappings=[{"containerPort": 80, "hostPort": 80}]))
     },
     "instances, without a size": {
-        "body": body(cpu=None, memory=None, networkMode="bridge"), "service": ON_INSTANCES,
+        "body": body(cpu=None, memory=None, networkMode="bridge", **FOR_INSTANCES),
+        "service": ON_INSTANCES,
     },
     "instances, where their own role writes logs": {
-        "body": body(container(logConfiguration=LOGGING), executionRoleArn=None),
+        "body": body(
+            container(logConfiguration=LOGGING), executionRoleArn=None, **FOR_INSTANCES
+        ),
         "service": ON_INSTANCES,
     },
     "a free port on instances": {
         "body": body(
-            container(portMappings=[{"containerPort": 80, "hostPort": 0}]), networkMode="bridge"
+            container(portMappings=[{"containerPort": 80, "hostPort": 0}]),
+            networkMode="bridge",
+            **FOR_INSTANCES,
         ),
         "service": ON_INSTANCES,
     },
@@ -102,6 +121,7 @@ WARNED: dict[str, tuple[dict[str, Any], str]] = {
             "body": body(
                 container(portMappings=[{"containerPort": 80, "hostPort": 80}]),
                 networkMode="bridge",
+                **FOR_INSTANCES,
             ),
             "service": ON_INSTANCES,
         },

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from deploy_action.model import Definition
+from deploy_action.errors import AwsError
+from deploy_action.model import Definition, Json, Repository
 from deploy_action.preflight import images, rollback
 from deploy_action.preflight.check import Outcome
-from tests.simulator import World
+from tests.simulator import Fault, FaultRule, World
 from tests.unit.builders import OLD_REVISION
 from tests.unit.preflight.facts import (
     REGISTRY,
@@ -166,6 +167,47 @@ def test_an_image_of_another_account_and_region_is_asked_for_there(world: World)
 
     (call, *_) = world.history.named("ecr:DescribeImages")
     assert (call.region, call.params["registryId"]) == ("us-east-1", "210987654321")
+
+
+def test_an_image_whose_manifest_cannot_be_read_is_not_doubted(world: World) -> None:
+    image = world.image("proxy", tag="1")
+    world.faults.append(_without("images", "ecr:BatchGetImage"))
+
+    assert words(look(world, image.by_tag)) == [f"Passed: {image.by_tag} is there"]
+
+
+def test_a_manifest_without_a_config_is_not_doubted(world: World) -> None:
+    image = world.image("proxy", tag="1")
+
+    def plain(answer: Json) -> None:
+        answer["images"][0]["imageManifest"] = "{}"
+
+    world.faults.append(
+        lambda call: Fault(mangle=plain) if call.name == "ecr:BatchGetImage" else None
+    )
+
+    assert words(look(world, image.by_tag)) == [f"Passed: {image.by_tag} is there"]
+
+
+def test_a_tag_that_the_own_repository_lacks_needs_no_look_at_the_cache(world: World) -> None:
+    own = Repository(
+        name="web", uri=f"{REGISTRY}/web", registry_id="", mutability="MUTABLE", exclusions=()
+    )
+
+    assert kinds(look(world, f"{REGISTRY}/web:gone", repository=own)) == ["Refused"]
+    assert world.history.named("ecr:DescribePullThroughCacheRules") == []
+
+
+def test_an_image_that_may_not_be_looked_at_is_a_refusal_of_the_look(world: World) -> None:
+    world.deny("ecr:DescribeImages")
+
+    for looking in (look, way_back):
+        with pytest.raises(AwsError):
+            looking(world, f"{REGISTRY}/web:1")
+
+
+def _without(key: str, name: str) -> FaultRule:
+    return lambda call: Fault(mangle=lambda a: a.update({key: []})) if call.name == name else None
 
 
 # ---- the way back ----

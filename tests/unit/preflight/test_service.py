@@ -140,5 +140,11 @@ def test_service_connect_needs_the_name_of_its_port() -> None:
     assert kinds(mappings(facts(service=connected, body=named))) == []
 
 
+def test_a_registry_that_names_no_container_asks_nothing() -> None:
+    unnamed = Registration(registry_arn="arn:sd", container=None, port=None)
+
+    assert kinds(mappings(facts(service=service(registrations=(unnamed,))))) == []
+
+
 def test_a_worker_without_either_has_nothing_to_say() -> None:
     assert kinds(mappings(facts())) == []

@@ -1,0 +1,96 @@
+"""Storms over all cores: `make storm N=20000`, and the way to look at one that failed.
+
+Usage:
+    python -m dev.storm run 20000 [--from 0]   play so many seeds, print those that fail
+    python -m dev.storm seed 4711              play one storm and show its history
+    python -m dev.storm case good 12 "throttled"   play one single fault of the exhaustive suite
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from multiprocessing import Pool
+
+os.environ.update(
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+)
+
+from tests.storms.stories import run_case  # noqa: E402 - boto3 must not see this machine
+from tests.storms.weather import Result, storm  # noqa: E402
+
+CHUNK = 20
+
+
+def main() -> int:
+    """Return 1 if anything failed."""
+    parser = argparse.ArgumentParser(prog="python -m dev.storm")
+    commands = parser.add_subparsers(dest="command", required=True)
+    many = commands.add_parser("run", help="play so many seeds on all cores")
+    many.add_argument("count", type=int)
+    many.add_argument("--from", type=int, default=0, dest="first")
+    one = commands.add_parser("seed", help="play one storm and show its history")
+    one.add_argument("seed", type=int)
+    case = commands.add_parser("case", help="play one case of the exhaustive suite")
+    case.add_argument("story")
+    case.add_argument("index", type=int)
+    case.add_argument("strike")
+    given = parser.parse_args()
+    if given.command == "run":
+        return _run(range(given.first, given.first + given.count))
+    if given.command == "seed":
+        return _show(storm(given.seed, keep_history=True))
+    return _case(given.story, given.index, given.strike)
+
+
+def _run(seeds: range) -> int:
+    started, results = time.monotonic(), []
+    with Pool(os.cpu_count()) as pool:
+        for result in pool.imap_unordered(storm, seeds, CHUNK):
+            results.append(result)
+            if result.complaints:
+                print(f"seed {result.seed}: {result.complaints[0]}")
+                print(f"    again: .venv/bin/python -m dev.storm seed {result.seed}", flush=True)
+    print(summary(results, time.monotonic() - started))
+    return any(result.complaints for result in results)
+
+
+def summary(results: Iterable[Result], seconds: float) -> str:
+    """The figures in one paragraph."""
+    results = list(results)
+    verdicts = Counter(result.verdict for result in results)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    return (
+        f"{len(results)} storms in {seconds:.0f} s, "
+        f"{sum(result.faults for result in results)} faults, "
+        f"{sum(bool(result.complaints) for result in results)} with a broken invariant, "
+        f"{sum(result.false_green for result in results)} false greens, "
+        f"{sum(result.false_failure for result in results)} false failures\n"
+        f"first runs: {told}"
+    )
+
+
+def _show(result: Result) -> int:
+    print("\n".join(result.history))
+    print("\n".join(result.complaints) or "every invariant holds")
+    return bool(result.complaints)
+
+
+def _case(story: str, index: int, strike: str) -> int:
+    try:
+        run_case(story, index, strike)
+    except AssertionError as broken:
+        print(broken)
+        return 1
+    print("every invariant holds")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
