@@ -24,9 +24,9 @@ from deploy_action.health import Endpoint, Expectation, parse_header
 from deploy_action.intent import Intent
 from deploy_action.model import Definition, Rollout, revision_of
 from deploy_action.ports import NoEngine
-from deploy_action.prepare import expectation
 from deploy_action.proof import Claim
 from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
+from deploy_action.survey import expectation
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways

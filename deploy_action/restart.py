@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from deploy_action.build import Source
 from deploy_action.deploy import nothing_started
 from deploy_action.move import Mover
-from deploy_action.prepare import survey
+from deploy_action.prepare import look_over
 from deploy_action.report.journal import span
+from deploy_action.survey import survey
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -25,6 +26,7 @@ def restart(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal
     del source
     with nothing_started(), journal.phase("Check") as phase:
         now = survey(inputs, gateways, journal)
+        look_over(now, gateways.ecs.registrable(now.running), inputs, gateways, journal)
         arn = now.running.arn
         journal.record(task_definition_arn=arn, previous_task_definition_arn=arn)
         phase.result = f"{inputs.cluster}/{now.service.name} runs {now.running.revision}"

@@ -12,9 +12,10 @@ from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.gateways.ecr import split_reference
 from deploy_action.model import Definition, revision_of
 from deploy_action.move import Mover
-from deploy_action.prepare import survey
+from deploy_action.prepare import look_over
 from deploy_action.report.journal import span
 from deploy_action.situation import Situation
+from deploy_action.survey import survey
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -34,6 +35,7 @@ def rollback(inputs: Inputs, source: Source, gateways: Gateways, journal: Journa
         target, why = _target(inputs, now, gateways)
         journal.say(f"going back to {target.revision}: {why}")
         _check_images(target, now, gateways)
+        look_over(now, gateways.ecs.registrable(target), inputs, gateways, journal)
         target = _usable(target, gateways, journal)
         journal.record(
             task_definition_arn=target.arn,

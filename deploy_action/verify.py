@@ -10,9 +10,9 @@ from deploy_action.deploy import nothing_started
 from deploy_action.errors import AwsError, Failed
 from deploy_action.gateways.ecr import digests
 from deploy_action.model import Definition, Service, revision_of, short_digest
-from deploy_action.prepare import expectation, find_endpoint, find_service
 from deploy_action.proof import Claim, NotProved, prove
 from deploy_action.rollout import describe_stop, is_fatal
+from deploy_action.survey import expectation, find_endpoint, find_service
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
