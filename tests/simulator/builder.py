@@ -74,7 +74,10 @@ class SimulatedBuilder:
             )
         created = self._core.clock.now().isoformat()
         config = make_config(
-            content=Path(build.context).name, created=created, labels=build.labels, platform=build.platform
+            content=Path(build.context).name,
+            created=created,
+            labels=build.labels,
+            platform=build.platform,
         )
         manifest = make_manifest(config)
         try:
