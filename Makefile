@@ -3,12 +3,13 @@
 
 PYTHON ?= python3
 IMAGE ?= ecs-deploy:local
+N ?= 2000
 
 # Runs a command on a machine where everything is there, and stops what it started.
 ON_MACHINE = @$(PYTHON) -m dev.machine run --
 
 .DEFAULT_GOAL := help
-.PHONY: help test check all demo bench image clean
+.PHONY: help test check all storm faults detection demo bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +25,18 @@ check: ## format, lint, types, import rules, workflows, Dockerfiles
 all: check
 	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e"
 	@.venv/bin/python -m pytest -m "docker or e2e"
+
+storm: ## play N random storms of faults over all cores
+	@$(PYTHON) -m dev.environments
+	@.venv/bin/python -m dev.storm run $(N)
+
+detection: ## tell when failures are known; DETECTION=--update writes the README
+	@$(PYTHON) -m dev.environments
+	@.venv/bin/python -m dev.detection $(DETECTION)
+
+faults: ## play every kind of fault at every call of every story
+	@$(PYTHON) -m dev.environments
+	@.venv/bin/python -m dev.storm faults
 
 demo: ## deploy, replace, roll back and repeat on an emulated AWS
 	$(ON_MACHINE) .venv/bin/python -m dev.demo

@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 from deploy_action import cancel, diagnosis
 from deploy_action.errors import (
     ActionError,
-    AwsError,
-    Blocked,
     Cancelled,
     Failed,
     RollbackFailed,
     RolledBack,
-    Superseded,
     TimedOut,
     Unhealthy,
     Unknown,
@@ -28,9 +25,9 @@ from deploy_action.evidence import Evidence, collect
 from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.health import Endpoint, Expectation
 from deploy_action.intent import Before, Intent
-from deploy_action.model import Definition, Rollout, revision_of
+from deploy_action.launch import Launcher, superseded
+from deploy_action.model import Definition, revision_of
 from deploy_action.proof import Claim, Interrupted, NotProved, Proved, prove
-from deploy_action.release import NothingStarted, Overtaken, start
 from deploy_action.report.journal import Found, span
 from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
 from deploy_action.rollout import (
@@ -85,10 +82,11 @@ class Mover:
         Raise ActionError for every other end. `force` starts a deployment of a
         revision that the service already has; without it ECS would start none.
         """
-        self._check_nobody_came()
+        launcher = Launcher(self._situation, self._inputs, self._gateways, self._journal)
+        launcher.check_nobody_came()
         intent = self._intend(definition)
         try:
-            follower = self._start(definition, intent, force=force)
+            follower = launcher.start(definition, intent, force=force)
             result = self._follow(definition, follower) or self._verify(definition, follower)
             if isinstance(result, Trouble):
                 raise self._undone(result, definition, follower)
@@ -101,27 +99,6 @@ class Mover:
         """Prove the revision that the service runs already."""
         claim = self._claim(self._situation.running)
         return prove(claim, self._gateways, self._journal, lambda: None)
-
-    def _check_nobody_came(self) -> None:
-        """A build takes minutes: what somebody else deployed meanwhile is not ours to replace."""
-        name = self._situation.service.name
-        try:
-            primary = self._gateways.ecs.service(name).primary
-        except AwsError as error:
-            raise Blocked(
-                f"The release of {name} was not started.",
-                why=diagnosis.because(error),
-                fix=diagnosis.refusal(error).fix,
-            ) from error
-        if primary is None or primary.id in self._situation.baseline.deployment_ids:
-            return
-        raise Blocked(
-            f"Somebody else deployed {name} while this release was prepared.",
-            why=f"It moves to {revision_of(primary.task_definition)} (deployment {primary.id}), "
-            "and this release was made from the revision before that.",
-            fix="Run the workflow again: it starts from their revision. To queue runs of this "
-            "workflow, give it a `concurrency` group.",
-        )
 
     def _intend(self, definition: Definition) -> Intent:
         """Keep what the post step needs, before the service is touched."""
@@ -136,62 +113,6 @@ class Mover:
         )
         self._journal.save_state("intent", intent.to_text())
         return intent
-
-    def _start(self, definition: Definition, intent: Intent, *, force: bool) -> Follower:
-        name = self._situation.service.name
-        with self._journal.phase("Release") as phase:
-            try:
-                rollout = start(
-                    name,
-                    definition.arn,
-                    self._situation.baseline,
-                    self._gateways,
-                    self._journal,
-                    desired=self._inputs.desired_count,
-                    force=force,
-                )
-            except Overtaken as overtaken:
-                raise self._superseded(f"deployment {overtaken.deployment}") from overtaken
-            except NothingStarted as nothing:
-                raise Failed(
-                    f"ECS started no deployment of {name}.",
-                    why="It accepted the request, and the service shows no new deployment.",
-                    fix="Run the workflow again with `force-new-deployment: true`.",
-                ) from nothing
-            except AwsError as error:
-                rollout = self._begun_after_all(error, definition, intent)
-            self._journal.record(deployment_id=rollout.deployment_id)
-            self._journal.save_state("intent", intent.started(rollout).to_text())
-            old = revision_of(self._situation.service.task_definition)
-            phase.result = f"{name} moves from {old} to {definition.revision}"
-            self._journal.say(f"deployment {rollout.deployment_id}")
-        return Follower(
-            rollout, self._gateways.ecs, self._journal, self._inputs.fail_after_stopped_tasks
-        )
-
-    def _begun_after_all(self, error: AwsError, definition: Definition, intent: Intent) -> Rollout:
-        """The rollout that a refused or lost request started all the same; else say what is."""
-        name = self._situation.service.name
-        try:
-            service = self._gateways.ecs.service(name)
-        except AwsError:
-            service = None
-        if service is None or service.primary is None:
-            raise Unknown(
-                f"It is not known whether the release of {name} has begun.",
-                why=f"{error}, and the service cannot be read.",
-                fix=f"Look at the service in ECS: it may be moving to {definition.revision}.",
-            ) from error
-        if rollout := intent.rollout(service):
-            return rollout
-        if service.primary.id not in intent.baseline.deployment_ids:
-            raise self._superseded(f"deployment {service.primary.id}") from error
-        raise Failed(
-            f"The release of {name} was not started; it runs "
-            f"{revision_of(service.primary.task_definition)} as before.",
-            why=diagnosis.because(error),
-            fix=diagnosis.refusal(error).fix,
-        ) from error
 
     def _follow(self, definition: Definition, follower: Follower) -> Trouble | None:
         with self._journal.phase("Follow") as phase:
@@ -235,7 +156,7 @@ class Mover:
         name, limit = self._situation.service.name, self._situation.limit_seconds
         match end:
             case Replaced(by=by):
-                raise self._superseded(by)
+                raise superseded(name, by)
             case Unreadable(error=error):
                 raise Unknown(
                     f"The release of {name} could not be followed to its end.",
@@ -313,7 +234,7 @@ class Mover:
             else:
                 phase.failed = True
         if isinstance(result, LeftAlone):
-            return self._superseded(result.by, first=trouble.why)
+            return superseded(name, result.by, first=trouble.why)
         old = revision_of(self._situation.baseline.task_definition)
         if isinstance(result, Restored):
             self._journal.record(rolled_back="true")
@@ -360,16 +281,6 @@ class Mover:
         known = trouble.end is not RolledBack
         why, fix = diagnosis.tell(trouble.why, trouble.fix, findings, evidence, known=known)
         return replace(trouble, why=why, fix=fix)
-
-    def _superseded(self, by: str, first: str = "") -> Superseded:
-        return Superseded(
-            f"The release of {self._situation.service.name} was replaced by {by}.",
-            why=(f"{first}. Then s" if first else "S")
-            + "omebody else changed the service while this release was on its way; "
-            "their deployment was left alone and no tag was moved.",
-            fix="If that was a newer run of this workflow, nothing is to be done. To queue runs "
-            "instead, give the workflow a `concurrency` group.",
-        )
 
     # ---- what is to be proved ----
 

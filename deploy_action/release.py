@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import tenacity
@@ -25,6 +26,14 @@ class Overtaken(Exception):
     def __init__(self, deployment: str) -> None:
         super().__init__(deployment)
         self.deployment = deployment
+
+
+class Vanished(Exception):
+    """Our request seems to have taken effect, but no look at the service showed its deployment."""
+
+    def __init__(self, service_deployment: str) -> None:
+        super().__init__(service_deployment)
+        self.service_deployment = service_deployment
 
 
 class NothingStarted(Exception):
@@ -60,6 +69,8 @@ def start(
             journal.say(f"the answer was lost ({error}); looking whether it took effect")
             if found := _trace(service, task_definition, baseline, gateways):
                 return found
+            if over := _record_since(service, started_at, baseline, gateways):
+                raise Vanished(over) from error
             raise
 
     retry: tenacity.Retrying = tenacity.Retrying(
@@ -94,6 +105,20 @@ def start(
         started_at=primary.created_at or started_at,
         sent_desired=desired is not None,
     )
+
+
+def _record_since(
+    service: str, since: datetime, baseline: Baseline, gateways: Gateways
+) -> str | None:
+    """A service deployment that was made since then, where AWS shows one.
+
+    A fast circuit breaker may have undone our deployment before the first look.
+    """
+    try:
+        found = gateways.ecs.service_deployments_since(service, since)
+    except AwsError:
+        return None
+    return next((arn for arn in found if arn != baseline.service_deployment), None)
 
 
 def _is_begun(seen: Service, task_definition: str, baseline: Baseline) -> bool:

@@ -10,7 +10,7 @@ from deploy_action.errors import AwsError, Refusal
 from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.model import Baseline, Rollout, revision_of
 from deploy_action.proof import Claim, Interrupted, NotProved, prove
-from deploy_action.release import NothingStarted, Overtaken, start
+from deploy_action.release import NothingStarted, Overtaken, Vanished, start
 from deploy_action.rollout import (
     EcsRollbackFailed,
     EcsRolledBack,
@@ -207,6 +207,9 @@ class Restorer:
             )
         except Overtaken as overtaken:
             return LeftAlone(by=f"deployment {overtaken.deployment}")
+        except Vanished as vanished:
+            over = vanished.service_deployment
+            return NotRestored(problem=f"its answer was lost, and {over} is over already")
         except NothingStarted:
             return NotRestored(problem="ECS accepted the request but started no deployment")
         except AwsError as error:

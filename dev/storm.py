@@ -3,7 +3,8 @@
 Usage:
     python -m dev.storm run 20000 [--from 0]   play so many seeds, print those that fail
     python -m dev.storm seed 4711              play one storm and show its history
-    python -m dev.storm case good 12 "throttled"   play one single fault of the exhaustive suite
+    python -m dev.storm faults                 play every single fault at every call of every story
+    python -m dev.storm case good 12 "throttled"   play one single fault
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from collections import Counter
 from collections.abc import Iterable
 from multiprocessing import Pool
 
+# boto3 must not see the configuration of this machine.
 os.environ.update(
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     AWS_EC2_METADATA_DISABLED="true",
 )
 
-from tests.storms.stories import run_case  # noqa: E402 - boto3 must not see this machine
-from tests.storms.weather import Result, storm  # noqa: E402
+from tests.storms.stories import STORIES, cases, run_case
+from tests.storms.strikes import STRIKES
+from tests.storms.weather import Result, storm
 
 CHUNK = 20
 
@@ -37,6 +40,7 @@ def main() -> int:
     many.add_argument("--from", type=int, default=0, dest="first")
     one = commands.add_parser("seed", help="play one storm and show its history")
     one.add_argument("seed", type=int)
+    commands.add_parser("faults", help="play every single fault")
     case = commands.add_parser("case", help="play one case of the exhaustive suite")
     case.add_argument("story")
     case.add_argument("index", type=int)
@@ -46,19 +50,60 @@ def main() -> int:
         return _run(range(given.first, given.first + given.count))
     if given.command == "seed":
         return _show(storm(given.seed, keep_history=True))
+    if given.command == "faults":
+        return _faults()
     return _case(given.story, given.index, given.strike)
+
+
+def _faults() -> int:
+    """Every call of every story under every kind of fault, on all cores."""
+    started = time.monotonic()
+    todo = [
+        (story, index, strike.name)
+        for story in STORIES
+        for strike in STRIKES
+        for index in cases(story, strike)
+    ]
+    broken = 0
+    with Pool(os.cpu_count()) as pool:
+        for complaint in pool.imap_unordered(_complaint, todo, CHUNK):
+            if complaint:
+                broken += 1
+                print(complaint, flush=True)
+    print(
+        f"{len(todo)} single faults in {time.monotonic() - started:.0f} s, "
+        f"{broken} with a broken invariant"
+    )
+    return bool(broken)
+
+
+def _complaint(case: tuple[str, int, str]) -> str:
+    try:
+        run_case(*case)
+    except AssertionError as broken:
+        return str(broken)
+    return ""
 
 
 def _run(seeds: range) -> int:
     started, results = time.monotonic(), []
     with Pool(os.cpu_count()) as pool:
-        for result in pool.imap_unordered(storm, seeds, CHUNK):
+        for result in pool.imap_unordered(_play, seeds, CHUNK):
             results.append(result)
             if result.complaints:
                 print(f"seed {result.seed}: {result.complaints[0]}")
                 print(f"    again: .venv/bin/python -m dev.storm seed {result.seed}", flush=True)
     print(summary(results, time.monotonic() - started))
     return any(result.complaints for result in results)
+
+
+def _play(seed: int) -> Result:
+    """One storm; what breaks the simulator itself is a result too."""
+    try:
+        return storm(seed)
+    except Exception as error:  # noqa: BLE001 - a seed that cannot be played must be named
+        complaint = f"the storm broke: {type(error).__name__}: {error}"
+        return Result.broken(seed, complaint)
 
 
 def summary(results: Iterable[Result], seconds: float) -> str:
