@@ -9,7 +9,7 @@ N ?= 2000
 ON_MACHINE = @$(PYTHON) -m dev.machine run --
 
 .DEFAULT_GOAL := help
-.PHONY: help test check all storm faults detection demo bench image clean
+.PHONY: help test check all storm faults detection mutants demo bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ check: ## format, lint, types, import rules, workflows, Dockerfiles
 
 # What `make test` runs once the machine is ready.
 all: check
-	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e"
+	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e" --ignore=tests/storms
 	@.venv/bin/python -m pytest -m "docker or e2e"
 
 storm: ## play N random storms of faults over all cores
@@ -37,6 +37,10 @@ detection: ## tell when failures are known; DETECTION=--update writes the README
 faults: ## play every kind of fault at every call of every story
 	@$(PYTHON) -m dev.environments
 	@.venv/bin/python -m dev.storm faults
+
+mutants: ## plant the bugs of other tools and count those that the tests catch
+	@$(PYTHON) -m dev.environments
+	@.venv/bin/python -m dev.mutants
 
 demo: ## deploy, replace, roll back and repeat on an emulated AWS
 	$(ON_MACHINE) .venv/bin/python -m dev.demo

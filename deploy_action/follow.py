@@ -34,6 +34,8 @@ STOPS_TOLD = 5
 """Stopped tasks that get a line of their own; the line of progress counts them all."""
 TOGETHER = timedelta(seconds=5)
 """A deployment and its service deployment are made by one request."""
+LONGEST_START = timedelta(seconds=90)
+"""From the intent of a run that died to the last of the requests it may have sent."""
 UNREADABLE_LOOKS = 3
 """Refused looks in a row after which reading is given up: a policy does not heal while we wait."""
 
@@ -151,8 +153,7 @@ class Follower:
             return None
         record = self._optional("service deployments", lambda: self._ecs.service_deployment(arn))
         if self.service_deployment is None and record is not None:
-            if record.created_at and record.created_at < self.rollout.started_at - TOGETHER:
-                # Of a deployment before ours, and only now visible.
+            if not self._is_of_ours(record):
                 self._strangers.add(arn)
                 return None
             self.service_deployment = arn
@@ -161,22 +162,27 @@ class Follower:
         return record
 
     def _find_record(self, service: Service) -> str | None:
-        """The record that appeared while our deployment was PRIMARY."""
-        primary = service.primary
-        if primary is None or primary.id != self.rollout.deployment_id or not self._has_record:
+        """A record that may have been made together with our deployment."""
+        if not self._has_record:
             return None
-        before = self.rollout.baseline.service_deployment
-        current = service.current_service_deployment
-        if current not in (None, before) and current not in self._strangers:
+        primary, current = service.primary, service.current_service_deployment
+        known = {self.rollout.baseline.service_deployment, None, *self._strangers}
+        if primary and primary.id == self.rollout.deployment_id and current not in known:
             return current
         found = self._optional(
             "service deployments",
             lambda: self._ecs.service_deployments_since(
-                self.rollout.service, primary.created_at or self.rollout.started_at
+                self.rollout.service, self.rollout.started_at
             ),
         )
-        fresh = [arn for arn in found or [] if arn != before and arn not in self._strangers]
-        return fresh[0] if len(fresh) == 1 else None
+        fresh = [arn for arn in found or [] if arn not in known]
+        # The newest stands first; what came after ours is somebody else's.
+        return fresh[-1] if fresh else None
+
+    def _is_of_ours(self, record: ServiceDeployment) -> bool:
+        """Whether it is as old as our deployment; one before ours may become visible late."""
+        made, started = record.created_at, self.rollout.started_at
+        return made is None or started - TOGETHER <= made <= started + LONGEST_START
 
     def _stopped_tasks(self) -> tuple[Task, ...]:
         """Our own stopped tasks; each is described once."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from deploy_action.prepare import Plan
     from deploy_action.report.journal import Journal
 
+LOOKS_AFTER_PUSH, LAG_SECONDS = 2, 3.0
+
 
 def decide(
     inputs: Inputs, source: Source, plan: Plan, gateways: Gateways, journal: Journal
@@ -49,6 +51,12 @@ def obtain(
         return decision
     digest = run_build(decision, plan.platform, gateways, journal)
     pushed = gateways.ecr.image(decision.repository, decision.tag)
+    for _ in range(LOOKS_AFTER_PUSH):
+        if pushed is not None and pushed.digest == digest:
+            break
+        # A read may lag behind the push.
+        gateways.clock.sleep(LAG_SECONDS)
+        pushed = gateways.ecr.image(decision.repository, decision.tag)
     if pushed is None or pushed.digest != digest:
         raise BuildFailed(
             f"{decision.build.tag} is not what was pushed.",

@@ -61,7 +61,7 @@ class Intent:
 
     def started(self, rollout: Rollout) -> Intent:
         """The same, now that ECS has named the deployment."""
-        return replace(self, deployment_id=rollout.deployment_id)
+        return replace(self, deployment_id=rollout.deployment_id, started_at=rollout.started_at)
 
     def to_text(self) -> str:
         """JSON, for the state file of the runner. It holds no secrets."""

@@ -98,9 +98,9 @@ class Launcher:
         raise Unknown(
             f"It is not known what became of the release of {intent.service}.",
             why="The answer to the request was lost, and when the service was looked at, its "
-            f"deployment was over: {vanished.service_deployment}.",
-            fix="Look at that service deployment in ECS: the circuit breaker may have rolled it "
-            "back at once. Then run the workflow again.",
+            f"deployment was over ({vanished.by}).",
+            fix="Look at the deployments of the service in ECS: the circuit breaker may have "
+            "rolled it back at once. Then run the workflow again.",
         ) from vanished
 
     def _begun_after_all(self, error: AwsError, definition: Definition, intent: Intent) -> Rollout:

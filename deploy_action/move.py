@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from deploy_action import cancel, diagnosis
 from deploy_action.errors import (
     ActionError,
+    AwsError,
     Cancelled,
     Failed,
     RollbackFailed,
@@ -256,7 +257,13 @@ class Mover:
     def _old_definition(self) -> Definition:
         if self._situation.running.arn == self._situation.baseline.task_definition:
             return self._situation.running
-        return self._gateways.ecs.definition(self._situation.baseline.task_definition)
+        arn = self._situation.baseline.task_definition
+        try:
+            return self._gateways.ecs.definition(arn)
+        except AwsError as error:
+            # Without it the proof is weaker; going back matters more.
+            self._journal.say(f"going on without the old definition: {error}")
+            return Definition(arn=arn, status="", body={})
 
     def _evidence(self, definition: Definition, follower: Follower) -> Evidence:
         with self._journal.phase("Evidence") as phase:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import tenacity
 
 from deploy_action.errors import AwsError, Refusal
-from deploy_action.model import Baseline, Rollout, Service
+from deploy_action.model import Baseline, Deployment, Rollout, Service
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 TRIES = 4
 LOOKS_AFTER_SILENCE = 2
 """Reads may lag behind a write, so a lost answer is looked for twice before asking again."""
+CLOCK_SKEW = timedelta(seconds=10)
+"""How far the runner's clock may be off when a record is asked whether it is younger."""
 WORTH_REPEATING = {Refusal.THROTTLED, Refusal.UNREACHABLE}
 
 
@@ -31,9 +34,10 @@ class Overtaken(Exception):
 class Vanished(Exception):
     """Our request seems to have taken effect, but no look at the service showed its deployment."""
 
-    def __init__(self, service_deployment: str) -> None:
-        super().__init__(service_deployment)
-        self.service_deployment = service_deployment
+    def __init__(self, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+        """The service deployment, or the deployment that came after, by which it is known."""
 
 
 class NothingStarted(Exception):
@@ -83,26 +87,21 @@ def start(
         reraise=True,
     )
     answer = retry(ask)
-    if not _is_begun(answer, task_definition, baseline) and not is_hurried:
+    if _ours(answer, task_definition, baseline) is None and not is_hurried:
         # Perhaps the answer is only not understood: the service itself can tell.
         answer = _trace(service, task_definition, baseline, gateways) or answer
-    primary = answer.primary
-    if primary is None or not _is_begun(answer, task_definition, baseline):
+    ours = _ours(answer, task_definition, baseline)
+    if ours is None:
         raise NothingStarted
+    # What is newer is no part of the past: ECS may be undoing our deployment already.
+    older = {d.id for d in answer.deployments if d.id != ours.id and _is_older(d, ours)}
     return Rollout(
         service=service,
         task_definition=task_definition,
-        deployment_id=primary.id,
-        baseline=Baseline(
-            task_definition=baseline.task_definition,
-            deployment_ids=frozenset(
-                baseline.deployment_ids | {d.id for d in answer.deployments if d.id != primary.id}
-            ),
-            service_deployment=baseline.service_deployment,
-            desired=baseline.desired,
-        ),
+        deployment_id=ours.id,
+        baseline=replace(baseline, deployment_ids=baseline.deployment_ids | older),
         # The clock of AWS dates the deployment; ours may be off.
-        started_at=primary.created_at or started_at,
+        started_at=ours.created_at or started_at,
         sent_desired=desired is not None,
     )
 
@@ -115,36 +114,52 @@ def _record_since(
     A fast circuit breaker may have undone our deployment before the first look.
     """
     try:
-        found = gateways.ecs.service_deployments_since(service, since)
+        newest = next(iter(gateways.ecs.service_deployments_since(service, since)), None)
+        if newest is None or newest == baseline.service_deployment:
+            return None
+        record = gateways.ecs.service_deployment(newest)
     except AwsError:
         return None
-    return next((arn for arn in found if arn != baseline.service_deployment), None)
+    made_at = record.created_at if record else None
+    return newest if made_at and made_at >= since - CLOCK_SKEW else None
 
 
-def _is_begun(seen: Service, task_definition: str, baseline: Baseline) -> bool:
-    """Whether a deployment of the revision is PRIMARY that was not there before."""
-    primary = seen.primary
-    return (
-        primary is not None
-        and primary.task_definition == task_definition
-        and primary.id not in baseline.deployment_ids
+def _ours(seen: Service, task_definition: str, baseline: Baseline) -> Deployment | None:
+    """The deployment of the revision that was not there before."""
+    return next(
+        (
+            d
+            for d in seen.deployments
+            if d.task_definition == task_definition and d.id not in baseline.deployment_ids
+        ),
+        None,
     )
+
+
+def _is_older(deployment: Deployment, than: Deployment) -> bool:
+    made, ours = deployment.created_at, than.created_at
+    return made is None or ours is None or made <= ours
 
 
 def _trace(
     service: str, task_definition: str, baseline: Baseline, gateways: Gateways
 ) -> Service | None:
     """The service as the lost request left it; None where it left no trace."""
+    undone = ""
     for _ in range(LOOKS_AFTER_SILENCE):
         gateways.clock.sleep(3)
         try:
             seen = gateways.ecs.service(service)
         except AwsError:
             continue
+        if _ours(seen, task_definition, baseline):
+            return seen
         primary = seen.primary
         if primary is None or primary.id in baseline.deployment_ids:
             continue
-        if _is_begun(seen, task_definition, baseline):
-            return seen
-        raise Overtaken(primary.id)
+        if primary.task_definition != baseline.task_definition:
+            raise Overtaken(primary.id)
+        undone = primary.id
+    if undone:
+        raise Vanished(undone)
     return None

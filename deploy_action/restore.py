@@ -208,8 +208,7 @@ class Restorer:
         except Overtaken as overtaken:
             return LeftAlone(by=f"deployment {overtaken.deployment}")
         except Vanished as vanished:
-            over = vanished.service_deployment
-            return NotRestored(problem=f"its answer was lost, and {over} is over already")
+            return NotRestored(problem=f"its answer was lost, and {vanished.by} is over already")
         except NothingStarted:
             return NotRestored(problem="ECS accepted the request but started no deployment")
         except AwsError as error:
@@ -282,7 +281,8 @@ class Restorer:
 
 def _unless_back(follower: Follower) -> object | None:
     state = follower.state()
-    return None if isinstance(state, EcsRolledBack | Moving) else state
+    # An answer from before its end may still arrive after it.
+    return None if isinstance(state, EcsRolledBack | EcsRollsBack | Moving) else state
 
 
 def _unless_finished(follower: Follower) -> object | None:

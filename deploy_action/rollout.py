@@ -152,10 +152,10 @@ def _by_service_deployment(rollout: Rollout, seen: Observation) -> State | None:
     reason = record.rollback_reason or record.reason
     if record.alarms:
         reason = f"{reason} (alarms: {', '.join(record.alarms)})".strip()
-    if record.status in {"SUCCESSFUL", "STOPPED"} and (
-        not is_primary or primary.rollout_state == "IN_PROGRESS"
-    ):
-        # The two do not agree yet, or the record is somebody else's.
+    if record.status in {"SUCCESSFUL", "STOPPED"} and not is_primary:
+        return None
+    if record.status == "SUCCESSFUL" and primary.rollout_state == "IN_PROGRESS":
+        # The two do not agree yet, or the record is somebody else's: green can wait.
         return None
     states: dict[str, State] = {
         "SUCCESSFUL": Finished(),

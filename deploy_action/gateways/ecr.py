@@ -7,6 +7,7 @@ import fnmatch
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -15,7 +16,7 @@ from deploy_action.errors import AwsError, Refusal
 from deploy_action.gateways.aws import READS, answering
 from deploy_action.model import Identity, RegistryImage, Repository
 from deploy_action.permissions import Permission, Permissions, Scope
-from deploy_action.ports import Http, NoAnswer, RegistryLogin
+from deploy_action.ports import Answer, Http, NoAnswer, RegistryLogin
 
 if TYPE_CHECKING:
     import boto3
@@ -122,24 +123,27 @@ class Ecr:
         credentials = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
         host = image.repository.host
         url = f"{_scheme(host)}://{host}/v2/{image.repository.name}/blobs/{config}"
-        try:
-            answer = self._http.get(
-                url, headers={"Authorization": f"Basic {credentials}"}, timeout_seconds=15
-            )
-            if answer.status in REDIRECTS:
-                # To a presigned address, which must not see our password.
-                answer = self._http.get(
-                    answer.headers.get("location", ""), headers={}, timeout_seconds=15
-                )
-        except NoAnswer:
-            return {}
-        if answer.status != OK:
+        headers = {"Authorization": f"Basic {credentials}"}
+        answer = self._get(url, headers)
+        if answer and answer.status in REDIRECTS:
+            # To a presigned address, which must not see our password.
+            answer = self._get(answer.headers.get("location", ""), {})
+        if answer is None or answer.status != OK:
             return {}
         try:
             labels = (json.loads(answer.body).get("config") or {}).get("Labels") or {}
         except ValueError:
             return {}
         return {str(key): str(value) for key, value in labels.items()}
+
+    def _get(self, url: str, headers: Mapping[str, str]) -> Answer | None:
+        """Asked twice: without the labels an image is built a second time."""
+        for _ in range(2):
+            try:
+                return self._http.get(url, headers=headers, timeout_seconds=15)
+            except NoAnswer:
+                continue
+        return None
 
     def put_tag(self, image: RegistryImage, tag: str) -> None:
         """Let the tag point at the image: same manifest, no layer is moved."""

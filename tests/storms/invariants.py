@@ -43,6 +43,8 @@ POST_SECONDS = 300.0
 LET_GO_SECONDS = 7.0
 GOOD_ANSWERS = 3
 SIGNALLED = 128
+NO_WAY_BACK = "there is none to go back to"
+"""What a run says that came after a lost one whose revision is all that the service had left."""
 
 Invariant = Callable[[Trial], Iterator[str]]
 
@@ -112,6 +114,8 @@ def i2_never_in_between(trial: Trial) -> Iterator[str]:
     if main.verdict in GOOD_ENDS or told & ADMITS or runs[-1].is_cut_off or trial.may_leave:
         return
     if service.status != "ACTIVE" or others_acted(trial, main.changes.start):
+        return
+    if NO_WAY_BACK in main.outcome.summary:
         return
     if forward(trial, main) is None:
         return

@@ -78,7 +78,10 @@ ROWS = {
         seen(deployment(rollout_state="COMPLETED"), old_deployment(status="DRAINING")), Finished
     ),
     "the service deployment says SUCCESSFUL before the deployment says COMPLETED": Row(
-        seen(service_deployment=record("SUCCESSFUL")), Finished
+        seen(service_deployment=record("SUCCESSFUL")), Moving
+    ),
+    "no rollout state is kept, and the service deployment says SUCCESSFUL": Row(
+        seen(deployment(rollout_state=None), service_deployment=record("SUCCESSFUL")), Finished
     ),
     "the desired count is 0 and ours is completed": Row(
         seen(deployment(rollout_state="COMPLETED", desired=0), desired=0), Finished
