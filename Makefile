@@ -21,7 +21,8 @@ check: ## format, lint, types, import rules, workflows, Dockerfiles
 	@$(PYTHON) -m dev.environments
 	@.venv/bin/python -m dev.check
 
-# What `make test` runs once the machine is ready.
+# What `make test` runs once the machine is ready. Storms and exhaustive faults still find
+# open cases; until those are closed they have targets of their own.
 all: check
 	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e" --ignore=tests/storms
 	@.venv/bin/python -m pytest -m "docker or e2e"
