@@ -97,17 +97,12 @@ class Wire:
         """Mistakes of the simulator or of the test; code under test may have caught the raise."""
 
     def attach(self, session: botocore.session.Session) -> None:
-        session.register_component("data_loader", _loader())
+        session.register_component("data_loader", shared_loader())
         # The stubs say that no handler answers; `before-send` is the event whose handlers may.
-        handler: Any = self._answer
+        handler: Any = self.answer
         session.register("before-send", handler)
 
-    def detach(self, session: botocore.session.Session) -> None:
-        """Clients made from now on are answered by whoever attaches next."""
-        handler: Any = self._answer
-        session.unregister("before-send", handler)
-
-    def _answer(self, *, request: AWSPreparedRequest, event_name: str, **_: object) -> AWSResponse:
+    def answer(self, *, request: AWSPreparedRequest, event_name: str, **_: object) -> AWSResponse:
         try:
             payload = self._respond(request, event_name)
         except AssertionError as defect:
@@ -193,7 +188,7 @@ class _Raw(io.BytesIO):
 
 
 @cache
-def _loader() -> Loader:
+def shared_loader() -> Loader:
     """Shared by all sessions: reading the service models is what makes clients slow."""
     loader: Loader = botocore.session.Session().get_component("data_loader")
     return loader
@@ -202,7 +197,7 @@ def _loader() -> Loader:
 @cache
 def _service_model(name: str) -> Any:  # noqa: ANN401
     session = botocore.session.Session()
-    session.register_component("data_loader", _loader())
+    session.register_component("data_loader", shared_loader())
     return session.get_service_model(name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import boto3
 import botocore.session
@@ -98,9 +99,9 @@ class World(Given, Meanwhile, Truth):
         """Answer the clients of a session that the program makes for itself."""
         self._wire.attach(session)
 
-    def detach(self, session: botocore.session.Session) -> None:
-        """Leave the session to another world."""
-        self._wire.detach(session)
+    def answer(self, **event: Any) -> object:  # noqa: ANN401 - what botocore hands over
+        """Answer one `before-send` event, for a session that several worlds share."""
+        return self._wire.answer(**event)
 
     @contextmanager
     def simulated_time(self) -> Iterator[World]:

@@ -239,15 +239,12 @@ def i7_once(trial: Trial) -> Iterator[str]:
             groups.append([])
         groups[-1].append(run)
     for runs in groups:
-        forward = backward = 0
-        for run in runs:
-            for change in own_writes(trial, run):
-                new = change.detail.get("taskDefinition")
-                is_back = change.kind == "stop-requested" or new in baseline(trial, run)
-                backward += is_back
-                forward += not is_back
-        if forward > 1 or backward > 1:
-            yield f"{forward} forward updates and {backward} rollbacks took effect"
+        ours = forward(trial, runs[0])
+        goal = ours.task_definition if ours else ""
+        writes = [change for run in runs for change in own_writes(trial, run)]
+        ahead = sum(change.detail.get("taskDefinition") == goal for change in writes)
+        if ahead > 1 or len(writes) - ahead > 1:
+            yield f"{ahead} forward updates and {len(writes) - ahead} rollbacks took effect"
 
 
 def i8_in_time(trial: Trial) -> Iterator[str]:

@@ -9,16 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore
-import botocore.session
-from botocore.config import Config
-
 from deploy_action import app
 from deploy_action.ports import Answer
 from tests.scenarios.stage import GOOD, OLD, SHA, Outcome, Stage
 from tests.simulator import Behaviour, Call, FaultRule, World, faults
 from tests.simulator.core import Timings
+from tests.storms.plug import SECRET_KEY, plugged_into
 
 QUICK = Timings(
     scheduler=1,
@@ -38,7 +34,7 @@ CANARIES = {
     "build secret": "canary-build-c0ffee-1",
     "health header": "canary-header-c0ffee-2",
     "environment value": "postgres://canary:c0ffee-3@db/shop",
-    "AWS secret key": "canarycanarycanarycanarycanarycanarykey4",
+    "AWS secret key": SECRET_KEY,
     "AWS session token": "canary-session-token-c0ffee-5",
 }
 """Planted secrets: none of them may be seen anywhere but in a masking command."""
@@ -103,37 +99,6 @@ class _Listener:
             )
         )
         return answer
-
-
-class _Plug:
-    """One botocore session for all worlds of this process: making one is what takes the time.
-
-    It signs nothing and calls itself by a short name, which halves the price of a call.
-    """
-
-    def __init__(self) -> None:
-        self._core = botocore.session.Session(include_builtin_handlers=False)
-        unsigned: Any = lambda **_: botocore.UNSIGNED  # noqa: E731
-        self._core.register("choose-signer", unsigned)
-        self._core.set_default_client_config(Config(user_agent="storm"))
-        self._session = boto3.Session(
-            aws_access_key_id="AKIASIMULATED0000001",
-            aws_secret_access_key=CANARIES["AWS secret key"],
-            region_name="eu-west-1",
-            botocore_session=self._core,
-        )
-        self._world: World | None = None
-
-    def into(self, world: World) -> boto3.Session:
-        if self._world is not world:
-            if self._world is not None:
-                self._world.detach(self._core)
-            world.attach(self._core)
-            self._world = world
-        return self._session
-
-
-_plug: list[_Plug] = []
 
 
 class Trial(Stage):
@@ -242,9 +207,7 @@ class Trial(Stage):
         )
 
     def outside(self) -> app.Outside:
-        if not _plug:
-            _plug.append(_Plug())
-        session = _plug[0].into(self.world)
+        session = plugged_into(self.world)
         return app.Outside(
             session=lambda _: session,
             http=_Listener(self.world, self.asked),

@@ -6,7 +6,6 @@ import random
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,9 +204,9 @@ class _Weather:
         self._is_disturbed = False
         if self._kind != "rough":
             return
-        deploy = partial(self._somebody_deploys)
         chances: tuple[tuple[float, Callable[[], object]], ...] = (
-            (0.12, lambda: self._sometime(deploy)),
+            (0.10, lambda: self._sometime(self._somebody_deploys)),
+            (0.10, lambda: self._sometime(self._another_run)),
             (0.10, self._begin_busy),
             (0.15, lambda: self._sometime(self._scale)),
             (0.10, lambda: self._sometime(self._scale)),
@@ -230,9 +229,25 @@ class _Weather:
         return self._dice.choice((signal.SIGINT, signal.SIGTERM))
 
     def _somebody_deploys(self) -> None:
+        """With an image that works, or one that does not."""
         behaviour = self._dice.choice((OLD, OLD, CRASHING))
         world = self._trial.world
         world.deploy("web", world.image("web", tag="theirs", behaviour=behaviour))
+
+    def _another_run(self) -> None:
+        """Somebody else's run of this action: it deploys, and goes back where that is no good."""
+        world = self._trial.world
+        before = world.primary("web").task_definition
+        self._somebody_deploys()
+        theirs = world.primary("web").id
+
+        def go_back() -> None:
+            service = world.state.service("web")
+            if service.status == "ACTIVE" and service.primary.id == theirs:
+                world.update("web", taskDefinition=before)
+
+        if self._dice.random() < 0.5:
+            world.at(self._dice.uniform(5.0, 30.0), go_back)
 
     def _begin_busy(self) -> None:
         """Their deployment is on its way, or being rolled back, when the step begins."""
