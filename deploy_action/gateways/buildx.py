@@ -14,16 +14,11 @@ import io
 import json
 import os
 import re
-import select
-import shutil
-import signal
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, cast
 
+from deploy_action.gateways.buildx_process import find_program, run
 from deploy_action.gateways.buildx_transcript import Transcript
 from deploy_action.ports import Build, BuildError, BuildStep, RegistryLogin
 
@@ -50,12 +45,6 @@ _MEANT_FOR_THE_CHILD = re.compile(
     r"|SSH|SSL|XDG)_.*",
     re.IGNORECASE,
 )
-_PLUGIN_FOLDERS = (
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -76,7 +65,7 @@ class Buildx:
     def build_and_push(
         self, build: Build, login: RegistryLogin, on_step: Callable[[BuildStep], None]
     ) -> str:
-        program = _find_program(self._environ)
+        program = find_program(self._environ)
         workspace = Path(self._environ.get("GITHUB_WORKSPACE") or Path.cwd())
         context, dockerfile = _paths(build, workspace)
         transcript = Transcript(on_step, _redactor(build, login))
@@ -84,7 +73,7 @@ class Buildx:
             home = Path(folder)
             metadata = home / "metadata.json"
             _write_login(home / "docker", login)
-            ending = _run(
+            ending = run(
                 [program, *_arguments(build, context, dockerfile, metadata)],
                 _environment(build, self._environ, home),
                 transcript.read,
@@ -96,24 +85,6 @@ class Buildx:
                 text = dockerfile.read_text(encoding="utf-8", errors="replace")
                 raise transcript.failure(ending, text)
             return _digest(metadata)
-
-
-def _find_program(environ: Mapping[str, str]) -> str:
-    path = environ.get("PATH", os.defpath)
-    program = shutil.which("buildx", path=path)
-    if program:
-        return program
-    # The CLI plugin is the same program and runs without the CLI.
-    home = environ.get("HOME")
-    folders = [f"{home}/.docker/cli-plugins"] if home else []
-    plugin = shutil.which("docker-buildx", path=os.pathsep.join([path, *folders, *_PLUGIN_FOLDERS]))
-    if plugin:
-        return plugin
-    raise BuildError(
-        "buildx was not found: neither on PATH nor among the plugins of the Docker CLI",
-        fix="Run the action from its own image, or install Docker Buildx (the package"
-        " docker-buildx-plugin or docker-buildx).",
-    )
 
 
 def _paths(build: Build, workspace: Path) -> tuple[Path, Path]:
@@ -213,79 +184,3 @@ def _digest(metadata: Path) -> str:
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
         raise BuildError(f"buildx succeeded but named no digest of what it pushed: {digest!r}")
     return digest
-
-
-def _run(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    read: Callable[[str], None],
-    *,
-    silence_limit_seconds: float,
-    grace_seconds: float,
-) -> str | None:
-    """Hand every line to `read`; return how the child failed, None where it did not.
-
-    However this function ends, the child has ended before it.
-    """
-    try:
-        child = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        return f"buildx could not be started: {error}"
-    try:
-        for line in _lines(child, silence_limit_seconds):
-            read(line)
-        code = child.wait(silence_limit_seconds)
-    except (_Silent, subprocess.TimeoutExpired):
-        minutes = silence_limit_seconds / 60
-        return f"buildx said nothing for {minutes:g} minutes and was stopped"
-    finally:
-        _end(child, grace_seconds)
-    return None if code == 0 else f"buildx ended with {_ending(code)}"
-
-
-class _Silent(Exception):
-    """The child has not said a word for too long."""
-
-
-def _lines(child: subprocess.Popen[bytes], silence_limit_seconds: float) -> Iterator[str]:
-    pipe = cast("IO[bytes]", child.stdout).fileno()
-    rest = b""
-    while select.select([pipe], [], [], silence_limit_seconds)[0]:
-        chunk = os.read(pipe, 65536)
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines if chunk else [rest]:
-            yield line.decode("utf-8", errors="replace")
-        if not chunk:
-            return
-    raise _Silent
-
-
-def _ending(code: int) -> str:
-    return f"exit code {code}" if code > 0 else f"signal {-code}"
-
-
-def _end(child: subprocess.Popen[bytes], grace_seconds: float) -> None:
-    """BuildKit drops the build and the push when their client is gone."""
-    try:
-        if child.poll() is None:
-            _signal(child, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(grace_seconds)
-    finally:
-        # Reached also where a second signal of the runner cuts the wait short.
-        if child.poll() is None:
-            _signal(child, signal.SIGKILL)
-            child.wait()
-        cast("IO[bytes]", child.stdout).close()
-
-
-def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, number)
