@@ -12,6 +12,7 @@ from deploy_action.model import Baseline, Rollout, revision_of
 from deploy_action.proof import Claim, Interrupted, NotProved, prove
 from deploy_action.release import NothingStarted, Overtaken, Vanished, start
 from deploy_action.rollout import (
+    Broken,
     EcsRollbackFailed,
     EcsRolledBack,
     EcsRollsBack,
@@ -180,7 +181,8 @@ class Restorer:
             seen = self._follower.look()
             # Our stopped tasks still convict the rollout, but that is old news now.
             settled = (EcsRolledBack, EcsRollbackFailed, Replaced, Unreadable)
-            return Look(seen.line, seen.end if isinstance(seen.end, settled) else None)
+            is_settled = isinstance(seen.end, settled) or _is_over(seen.end)
+            return Look(seen.line, seen.end if is_settled else None)
 
         self._journal.say(sentence)
         end: Seen | None = state
@@ -190,6 +192,10 @@ class Restorer:
             )
         if isinstance(end, EcsRolledBack):
             return self._prove("ECS rolled back", lambda: _unless_back(self._follower))
+        if _is_over(end):
+            # A breaker that does not roll back tripped just before ECS obeyed us.
+            begun = self._update_back(is_hurried=False)
+            return self._after_update(begun) if isinstance(begun, UndoneByUpdate) else begun
         return self._not_restored(end)
 
     def _update_back(self, *, is_hurried: bool) -> UndoneByUpdate | NotRestored | LeftAlone:
@@ -288,6 +294,10 @@ def _unless_back(follower: Follower) -> object | None:
 def _unless_finished(follower: Follower) -> object | None:
     state = follower.state()
     return None if isinstance(state, Finished | Moving) else state
+
+
+def _is_over(state: object) -> bool:
+    return isinstance(state, Broken) and state.is_over
 
 
 def _reason(state: object) -> str:

@@ -88,6 +88,8 @@ class Broken:
     """Our deployment cannot succeed, and nobody has started to undo it."""
 
     reason: str
+    is_over: bool = False
+    """Whether ECS itself has ended it: a rollback that was asked for does not come any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _by_service_deployment(rollout: Rollout, seen: Observation) -> State | None:
         return None
     states: dict[str, State] = {
         "SUCCESSFUL": Finished(),
-        "STOPPED": Broken(_with_reason("ECS stopped the deployment", reason)),
+        "STOPPED": Broken(_with_reason("ECS stopped the deployment", reason), is_over=True),
         "ROLLBACK_REQUESTED": EcsRollsBack(_with_reason(ROLLING_BACK, reason)),
         "ROLLBACK_IN_PROGRESS": EcsRollsBack(_with_reason(ROLLING_BACK, reason)),
         "ROLLBACK_SUCCESSFUL": EcsRolledBack(_with_reason(ROLLED_BACK, reason)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.simulator import Behaviour, Quirks, World, faults
 from tests.simulator.core import Timings
 
 WRONG = Behaviour(json={"status": "ok", "version": "another"})
+QUICK = Timings(scheduler=1, provision=2, pull=1, start=0.5, deprovision=1, complete=0.5)
 TRIPS_AT_ONCE = {"thresholdConfiguration": {"type": "COUNT", "value": 1}}
 
 
@@ -88,8 +90,7 @@ def test_a_release_that_began_after_all_is_followed(stage: Stage) -> None:
 
 
 def test_a_release_that_was_undone_before_anybody_looked_is_not_repeated(tmp_path: Path) -> None:
-    quick = Timings(scheduler=1, provision=2, pull=1, start=0.5, deprovision=1, complete=0.5)
-    world = World(timings=quick, quirks=Quirks(rollback_reuses_deployment=True))
+    world = World(timings=QUICK, quirks=Quirks(rollback_reuses_deployment=True))
     stage = Stage(
         tmp_path,
         world=world,
@@ -105,6 +106,23 @@ def test_a_release_that_was_undone_before_anybody_looked_is_not_repeated(tmp_pat
     assert outcome.verdict == "unknown"
     assert "the circuit breaker may have rolled it back at once" in outcome.log
     assert len(world.own_updates("web")) == 1
+
+
+def test_a_breaker_that_stops_what_was_to_be_rolled_back_is_no_dead_end(tmp_path: Path) -> None:
+    # Two tasks stop: we ask for a rollback, and before ECS obeys the breaker counts them too.
+    world = World(timings=replace(QUICK, scheduler=3, deprovision=4))
+    settings = {"thresholdConfiguration": {"type": "COUNT", "value": 2}}
+    stage = Stage(
+        tmp_path, world=world, desired=2, breaker="no-rollback", breaker_settings=settings
+    )
+    world.builder.behaviour = CRASHING
+
+    outcome = stage.deploy()
+
+    asked, *_ = world.history.of("stop-requested")
+    assert world.state.service_deployments[asked.detail["deployment"]].status == "STOPPED"
+    assert outcome.verdict == "rolled-back"
+    assert stage.runs_the_old()
 
 
 def test_a_record_that_shows_late_is_not_taken_for_ours(tmp_path: Path) -> None:

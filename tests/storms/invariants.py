@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from tests.simulator import Change
 from tests.storms import manners
 from tests.storms.facts import (
     SHOWS_ROLLOUT,
@@ -241,10 +242,18 @@ def i7_once(trial: Trial) -> Iterator[str]:
     for runs in groups:
         ours = forward(trial, runs[0])
         goal = ours.task_definition if ours else ""
-        writes = [change for run in runs for change in own_writes(trial, run)]
+        writes = [c for run in runs for c in own_writes(trial, run) if _had_effect(trial, c)]
         ahead = sum(change.detail.get("taskDefinition") == goal for change in writes)
         if ahead > 1 or len(writes) - ahead > 1:
             yield f"{ahead} forward updates and {len(writes) - ahead} rollbacks took effect"
+
+
+def _had_effect(trial: Trial, change: Change) -> bool:
+    """False for a rollback that was asked for just before ECS ended the deployment by itself."""
+    if change.kind != "stop-requested":
+        return True
+    record = trial.world.state.service_deployments[change.detail["deployment"]]
+    return record.status.startswith("ROLLBACK")
 
 
 def i8_in_time(trial: Trial) -> Iterator[str]:
