@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy_action import diagnosis, images, task_definition
+from deploy_action import diagnosis, images, settings, task_definition
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
@@ -97,10 +97,14 @@ class _Deploy:
     def _unchanged(self, plan: Plan, release: ReleaseImage | None) -> None:
         self._journal.record(task_definition_arn=plan.running.arn)
         wanted, desired = self._inputs.desired_count, plan.service.desired
-        done = "nothing was changed"
+        done = []
+        told = settings.told(plan.service, self._inputs)
+        if configuration := settings.changed(plan.service, self._inputs):
+            self._gateways.ecs.adjust(plan.service.name, configuration=configuration)
+            done.append(f"the deployment settings were changed ({told})")
         if wanted not in (None, desired):
             self._scale(plan.service.name, wanted)
-            done = f"only the desired count was set, from {desired} to {wanted}"
+            done.append(f"the desired count was set, from {desired} to {wanted}")
         if (desired if wanted is None else wanted) == 0:
             return self._unverified(plan.running.revision)
         with self._journal.phase("Verify") as phase:
@@ -117,7 +121,8 @@ class _Deploy:
         return self._journal.succeed(
             "unchanged",
             f"{plan.service.name} already runs this image and definition "
-            f"({plan.running.revision}); {done}.",
+            f"({plan.running.revision}); "
+            + (f"only {' and '.join(done)}." if done else "nothing was changed."),
         )
 
     def _scale(self, name: str, desired: int) -> None:
@@ -130,7 +135,7 @@ class _Deploy:
             return Look(line, True if service.running == desired else None)
 
         with self._journal.phase("Scale") as phase:
-            ecs.scale(name, desired)
+            ecs.adjust(name, desired=desired)
             if not watch(look, clock=clock, journal=self._journal, limit_seconds=SCALE_SECONDS):
                 raise Failed(
                     f"{name} was set to {desired} tasks and did not get there.",

@@ -240,6 +240,9 @@ class Inputs(BaseSettings):
     health_json: Annotated[
         tuple[str, ...],
         NoDecode,
+    minimum_healthy_percent: int | None = Field(None, ge=0, le=100)
+    maximum_percent: int | None = Field(None, ge=100, le=200)
+    circuit_breaker: Literal["rollback", "stop", "off"] | None = None
         BeforeValidator(lambda v: tuple(v.split("\n")) if isinstance(v, str) else v),
         AfterValidator(lambda v: tuple(line.strip() for line in v if line.strip())),
         AfterValidator(_each(health.parse_json)),

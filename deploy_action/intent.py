@@ -27,6 +27,7 @@ class Intent:
     baseline: Baseline
     started_at: datetime
     sent_desired: bool
+    sent_configuration: bool = False
     url: str
     before: Before
     deployment_id: str = ""
@@ -57,6 +58,7 @@ class Intent:
             baseline=self.baseline,
             started_at=(ours.created_at if ours else None) or self.started_at,
             sent_desired=self.sent_desired,
+            sent_configuration=self.sent_configuration,
         )
 
     def started(self, rollout: Rollout) -> Intent:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy_action import diagnosis, release
+from deploy_action import diagnosis, release, settings
 from deploy_action.errors import AwsError, Blocked, Failed, Superseded, Unknown
 from deploy_action.follow import Follower
 from deploy_action.intent import Intent
@@ -64,6 +64,7 @@ class Launcher:
                     self._gateways,
                     self._journal,
                     desired=self._inputs.desired_count,
+                    configuration=settings.changed(self._situation.service, self._inputs),
                     force=force,
                 )
             except release.Overtaken as overtaken:

@@ -120,6 +120,8 @@ class Service:
     """Where its tasks get an address of their own; empty without the mode `awsvpc`."""
     launch_types: tuple[str, ...] = ()
     """The launch type, or the capacity providers."""
+    configuration: Json = field(default_factory=dict)
+    """`deploymentConfiguration` as the answer had it."""
 
     @property
     def is_on_fargate(self) -> bool:
@@ -293,6 +295,8 @@ class Baseline:
     desired: int
 
 
+    configuration: Json = field(default_factory=dict)
+    """`deploymentConfiguration`, to be put back where we changed it."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """A service on its way to a revision, by our doing."""
@@ -306,6 +310,8 @@ class Rollout:
     """Whether we set the desired count, so that undoing has to set it back."""
 
 
+    sent_configuration: bool = False
+    """The same of the deployment configuration."""
 def revision_of(arn: str) -> str:
     """`family:number` of a task-definition ARN."""
     return arn.rsplit("/", 1)[-1]

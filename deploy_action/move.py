@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deploy_action import cancel, diagnosis
+from deploy_action import cancel, diagnosis, settings
 from deploy_action.errors import (
     ActionError,
     AwsError,
@@ -121,6 +121,7 @@ class Mover:
                 follower.look,
                 clock=self._gateways.clock,
                 journal=self._journal,
+            sent_configuration=bool(settings.changed(self._situation.service, self._inputs)),
                 limit_seconds=self._situation.limit_seconds,
             )
             if isinstance(end, Finished):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deploy_action import settings
 from deploy_action.build import Source, ToBuild
 from deploy_action.deploy import nothing_started
 from deploy_action.draft import Drafter, Pictures
@@ -37,7 +38,7 @@ def plan(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -
     what = (
         "nothing would change" if unchanged else f"it would move from {prepared.running.revision}"
     )
-    journal.succeed("planned", f"A plan for {inputs.service}; nothing was written: {what}.")
+    journal.succeed("planned", f"A plan for {inputs.name}; nothing was written: {what}.")
 
 
 def _image_sentence(pictures: Pictures) -> str:
@@ -77,15 +78,20 @@ def _sentences(
 ) -> list[str]:
     """What would happen, in the order in which it would."""
     sentences = [f"Image: {_image_sentence(pictures)}."]
+    changed = settings.told(prepared.service, inputs)
     if is_unchanged:
         wanted = inputs.desired_count
         if wanted not in (None, prepared.service.desired):
             sentences.append(f"Only the desired count would be set, to {wanted}.")
+        if changed:
+            sentences.append(f"Deployment settings would be changed: {changed}.")
         sentences.append("The service would be verified as it is; no deployment would start.")
     else:
         sent = [f"taskDefinition: {NEXT} of {prepared.base.get('family')}"]
         if inputs.desired_count is not None:
             sent.append(f"desiredCount: {inputs.desired_count}")
+        if changed:
+            sent.append(f"deploymentConfiguration: {changed}")
         if inputs.force_new_deployment:
             sent.append("forceNewDeployment: true")
         sentences.append(f"UpdateService would be sent with {', '.join(sent)}.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy_action import task_definition
+from deploy_action import settings, task_definition
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.gateways.ecr import ECR_HOST
 from deploy_action.model import (
@@ -76,7 +76,7 @@ def look_over(
         inputs=inputs,
         identity=gateways.identity,
         now=gateways.clock.now(),
-        service=now.service,
+        service=settings.in_force(now.service, inputs),
         running=now.running,
         baseline=now.baseline,
         body=body,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tenacity
 
 from deploy_action.errors import AwsError, Refusal
-from deploy_action.model import Baseline, Deployment, Rollout, Service
+from deploy_action.model import Baseline, Deployment, Json, Rollout, Service
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -52,6 +52,7 @@ def start(
     journal: Journal,
     *,
     desired: int | None = None,
+    configuration: Json | None = None,
     force: bool = False,
     is_hurried: bool = False,
 ) -> Rollout:
@@ -66,7 +67,13 @@ def start(
 
     def ask() -> Service:
         try:
-            return gateways.ecs.update(service, task_definition, desired=desired, force=force)
+            return gateways.ecs.update(
+                service,
+                task_definition,
+                desired=desired,
+                configuration=configuration,
+                force=force,
+            )
         except AwsError as error:
             if error.refusal is not Refusal.UNREACHABLE or is_hurried:
                 raise
@@ -103,6 +110,7 @@ def start(
         # The clock of AWS dates the deployment; ours may be off.
         started_at=ours.created_at or started_at,
         sent_desired=desired is not None,
+        sent_configuration=configuration is not None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -191,7 +193,9 @@ class Restorer:
                 look, clock=self._gateways.clock, journal=self._journal, limit_seconds=self._limit
             )
         if isinstance(end, EcsRolledBack):
-            return self._prove("ECS rolled back", lambda: _unless_back(self._follower))
+            return self._put_settings_back() or self._prove(
+                "ECS rolled back", lambda: _unless_back(self._follower)
+            )
         if _is_over(end):
             # A breaker that does not roll back tripped just before ECS obeyed us.
             begun = self._update_back(is_hurried=False)
@@ -209,6 +213,7 @@ class Restorer:
                 self._gateways,
                 self._journal,
                 desired=baseline.desired if self._rollout.sent_desired else None,
+                configuration=baseline.configuration if self._rollout.sent_configuration else None,
                 is_hurried=is_hurried,
             )
         except Overtaken as overtaken:
@@ -243,8 +248,31 @@ class Restorer:
             limit_seconds=self._limit,
         )
         if isinstance(end, Finished):
-            return self._prove("The service was updated back", lambda: _unless_finished(follower))
+            # Whoever asked for it before us may not have asked for the settings.
+            failed = None if begun.knows_before else self._put_settings_back()
+            return failed or self._prove(
+                "The service was updated back", lambda: _unless_finished(follower)
+            )
         return self._not_restored(end)
+
+    def _put_settings_back(self) -> NotRestored | None:
+        """What the release set besides the revision; a rollback of ECS leaves it as it is."""
+        baseline, rollout = self._rollout.baseline, self._rollout
+        if not (rollout.sent_desired or rollout.sent_configuration):
+            return None
+        try:
+            self._gateways.ecs.adjust(
+                rollout.service,
+                desired=baseline.desired if rollout.sent_desired else None,
+                configuration=baseline.configuration if rollout.sent_configuration else None,
+            )
+        except AwsError as error:
+            return NotRestored(
+                problem=f"the old revision serves, but the service's settings were not put back: "
+                f"{error}. {error.brief_fix}"
+            )
+        self._journal.say("the service's settings are as they were before the release")
+        return None
 
     def _now_as_baseline(self, *, without: str = "") -> Baseline:
         """What the service is at this moment, for the rollout that undoes ours."""
@@ -257,6 +285,7 @@ class Restorer:
             - {without},
             service_deployment=service.current_service_deployment if service else None,
             desired=baseline.desired,
+            configuration=baseline.configuration,
         )
 
     def _prove(self, how: str, still_ours: Callable[[], object | None]) -> Restoration:
@@ -310,10 +339,13 @@ def undo_commands(rollout: Rollout, cluster: str, region: str) -> tuple[str, ...
     """What a human can type to put the service back."""
     where = f"--region {region} --cluster {cluster}"
     old = revision_of(rollout.baseline.task_definition)
-    desired = f" --desired-count {rollout.baseline.desired}" if rollout.sent_desired else ""
+    settings = f" --desired-count {rollout.baseline.desired}" if rollout.sent_desired else ""
+    if rollout.sent_configuration:
+        before = shlex.quote(json.dumps(rollout.baseline.configuration))
+        settings += f" --deployment-configuration {before}"
     return (
         f"aws ecs describe-services {where} --services {rollout.service}",
         f"aws ecs update-service {where} --service {rollout.service} --task-definition {old}"
-        + desired,
+        + settings,
         f"aws ecs wait services-stable {where} --services {rollout.service}",
     )

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deploy_action import health
+from deploy_action import health, settings
 from deploy_action.duration import Target, at_most
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.health import Endpoint, Expectation, Probe, probe
@@ -54,7 +54,9 @@ def survey(inputs: Inputs, gateways: Gateways, journal: Journal) -> Situation:
         endpoint=endpoint,
         expectation=expected,
         old_expectation=_before(endpoint, expected, before, journal),
-        limit_seconds=_limit(inputs, service, running.body, targets, journal),
+        limit_seconds=_limit(
+            inputs, settings.in_force(service, inputs), running.body, targets, journal
+        ),
         targets=targets,
         unresolvable=_unresolvable(before),
     )
@@ -206,6 +208,7 @@ def _baseline(service: Service, primary: Deployment) -> Baseline:
         deployment_ids=frozenset(d.id for d in service.deployments),
         service_deployment=service.current_service_deployment,
         desired=service.desired,
+        configuration=service.configuration,
     )
 
 

@@ -166,23 +166,29 @@ class Ecs:
         force: bool = False,
     ) -> Service:
         """Ask for a rollout, once, without a retry; send nothing that was not asked for."""
-        wanted: dict[str, Any] = {"taskDefinition": task_definition}
-        if desired is not None:
-            wanted["desiredCount"] = desired
+        wanted = {"taskDefinition": task_definition, **_settings(desired, configuration)}
         if force:
             wanted["forceNewDeployment"] = True
         with answering("ecs:UpdateService"):
             answer = self._writes.update_service(cluster=self.cluster, service=name, **wanted)
         return _service(answer["service"])
 
-    def scale(self, name: str, desired: int) -> None:
-        """Set the desired count; harmless to repeat, and no deployment."""
+    def adjust(
+        self, name: str, *, desired: int | None = None, configuration: Json | None = None
+    ) -> None:
+        """Set the desired count or the deployment configuration, whole.
+
+        Harmless to repeat, and no deployment.
+        """
         with answering("ecs:UpdateService"):
-            self._reads.update_service(cluster=self.cluster, service=name, desiredCount=desired)
+            self._reads.update_service(
+                cluster=self.cluster, service=name, **_settings(desired, configuration)
+            )
 
     def service_deployment(self, arn: str) -> ServiceDeployment | None:
         """One service deployment; None where it is not (or not yet) visible."""
         with answering("ecs:DescribeServiceDeployments"):
+        configuration: Json | None = None,
             answer = self._reads.describe_service_deployments(serviceDeploymentArns=[arn])
         for found in answer.get("serviceDeployments", []):
             return _service_deployment(found)
@@ -305,6 +311,12 @@ def _service(raw: Any) -> Service:  # noqa: ANN401 - the shape of botocore
         registrations=tuple(
             Registration(
                 registry_arn=r.get("registryArn", ""),
+def _settings(desired: int | None, configuration: Json | None) -> dict[str, Any]:
+    """What of the two was given, as UpdateService calls it."""
+    given = {"desiredCount": desired, "deploymentConfiguration": configuration}
+    return {name: value for name, value in given.items() if value is not None}
+
+
                 container=r.get("containerName"),
                 port=r.get("containerPort") or r.get("port"),
             )
@@ -357,6 +369,7 @@ def _service_deployment(raw: Any) -> ServiceDeployment:  # noqa: ANN401 - the sh
         arn=raw.get("serviceDeploymentArn", ""),
         status=raw.get("status", ""),
         created_at=raw.get("createdAt"),
+        configuration=configuration,
         reason=raw.get("statusReason", ""),
         rollback_reason=raw.get("rollback", {}).get("reason", ""),
         breaker=raw.get("deploymentCircuitBreaker", {}).get("status", ""),

@@ -47,7 +47,8 @@ def _stuck(facts: Facts) -> Refused:
         f"{service.name} can never exchange its tasks.",
         f"With {desired} task{'s' if desired > 1 else ''} wanted, `minimumHealthyPercent` {low} "
         f"and `maximumPercent` {high} let ECS neither stop nor start one.",
-        f"Set `maximumPercent` to {_enough(facts)} or more, or `minimumHealthyPercent` lower.",
+        f"Set `maximum-percent` to {_enough(facts)} or more, or `minimum-healthy-percent` lower; "
+        "without these inputs the service's own settings count.",
     )
 
 
@@ -65,18 +66,10 @@ def breaker(facts: Facts) -> Iterable[Outcome]:
     if facts.service.has_breaker:
         yield Passed("the deployment circuit breaker is on")
         return
-    service = facts.service
-    # The percents too, so that nothing depends on what AWS makes of their absence.
-    setting = (
-        "deploymentCircuitBreaker={enable=true,rollback=true},"
-        f"maximumPercent={service.maximum_percent},"
-        f"minimumHealthyPercent={service.minimum_healthy_percent}"
-    )
     yield Warned(
         "The deployment circuit breaker is off: should this job be lost, ECS would start failing "
         "tasks for ever.",
-        f"Run `aws ecs update-service --cluster {facts.inputs.cluster} --service {service.name} "
-        f'--deployment-configuration "{setting}"`; it starts no deployment.',
+        "Set `circuit-breaker: rollback`.",
     )
 
 

@@ -234,7 +234,7 @@ def test_a_hurried_run_repeats_not_even_a_read(wire: Wire, ecs: Ecs) -> None:
 def test_scaling_sends_the_count_and_nothing_else(wire: Wire, ecs: Ecs) -> None:
     wire.answers("UpdateService", {"service": SERVICE})
 
-    ecs.scale("web", 0)
+    ecs.adjust("web", desired=0)
 
     assert wire.sent("UpdateService") == [{"cluster": "prod", "service": "web", "desiredCount": 0}]
 

@@ -65,7 +65,7 @@ def test_several_problems_are_told_together_and_nothing_is_written(broken: Stage
     assert (outcome.code, outcome.verdict) == (3, "blocked")
     assert "9 things would make this release fail." in outcome.log
     for problem, fix in {
-        "web can never exchange its tasks.": "Set `maximumPercent` to 200 or more",
+        "web can never exchange its tasks.": "Set `maximum-percent` to 200 or more",
         f"There is no image '{REGISTRY}/proxy:1'.": "push the image first",
         "Fargate has no task of 256 CPU units with 8192 MiB.": "256 with 2048 or 1024 with 8192",
         "ECS tasks may not assume the role 'task'.": "ecs-tasks.amazonaws.com",
@@ -151,7 +151,7 @@ def test_warnings_are_in_the_summary_and_no_value_is_anywhere(stage: Stage) -> N
     assert "`DB_PASSWORD` (a secret by its name) and `DATABASE_URL` (an address" in checked
     assert "`DB_PASSWORD=arn:aws:ssm:eu-west-1:123456789012:parameter/web/DB_PASSWORD`" in checked
     assert "! breaker" in checked
-    assert "deploymentCircuitBreaker={enable=true,rollback=true}" in checked
+    assert "Set `circuit-breaker: rollback`" in checked
     # Of both only the important one is an annotation.
     assert outcome.log.count("::warning") == 1
     for value in (PASSWORD, ADDRESS, "s3cret-s3cret"):

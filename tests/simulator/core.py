@@ -53,6 +53,8 @@ class Quirks:
     failed_deployment_status: str = "ACTIVE"
     """Status in `deployments[]` of the one rolled away from; `DRAINING` was seen too."""
     abort_accepted: bool = True
+    configuration_is_merged: bool = False
+    """UpdateService changes the given fields of `deploymentConfiguration` and keeps the rest."""
 
 
 BehaviourRule = Callable[[dict[str, Any], Container], Behaviour | None]

@@ -26,6 +26,13 @@ _TRIGGERS = (
 )
 """Parameters beside taskDefinition and forceNewDeployment whose change starts a deployment."""
 
+_DEFAULTS: Tree = {
+    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+    "maximumPercent": 200,
+    "minimumHealthyPercent": 100,
+    "strategy": "ROLLING",
+}
+
 _STORED = (
     "capacityProviderStrategy",
     "availabilityZoneRebalancing",
@@ -130,7 +137,7 @@ class EcsServices:
             **{key: value for key, value in params.items() if key not in ("cluster", "service")},
         )
         service.desired = params.get("desiredCount", service.desired)
-        service.configuration = service.configuration | params.get("deploymentConfiguration", {})
+        service.configuration = self._configured(service, params)
         service.network = params.get("networkConfiguration", service.network)
         service.load_balancers = params.get("loadBalancers", service.load_balancers)
         service.grace_seconds = params.get("healthCheckGracePeriodSeconds", service.grace_seconds)
@@ -139,6 +146,13 @@ class EcsServices:
             self._rollouts.begin(service, arn)
         else:
             self._scheduler.wake(service)
+
+    def _configured(self, service: Service, params: Mapping[str, Any]) -> Tree:
+        """The deployment configuration after an update: what is left out may be lost."""
+        before, given = service.configuration, params.get("deploymentConfiguration")
+        if given is None:
+            return before
+        return (before if self._core.quirks.configuration_is_merged else _DEFAULTS) | given
 
     def list_service_deployments(self, ask: Ask) -> Tree:
         service = asked_service(ask)

@@ -29,7 +29,7 @@ def test_percents_that_cannot_move_refuse(desired: int, low: int, high: int, eno
     (text,) = words(movement(facts(service=stuck)))
 
     assert text.startswith("Refused: web can never exchange its tasks.")
-    assert f"`maximumPercent` to {150 if desired == 2 else enough} or more" in text
+    assert f"`maximum-percent` to {150 if desired == 2 else enough} or more" in text
 
 
 MOVING = {
@@ -76,11 +76,10 @@ def test_a_deployment_that_only_fails_is_said() -> None:
 def test_a_breaker_that_is_off_comes_with_the_setting_to_add() -> None:
     off = service(has_breaker=False, maximum_percent=150)
 
-    (text,) = words(breaker(facts(service=off, given={"cluster": "prod"})))
+    (text,) = words(breaker(facts(service=off)))
 
     assert text.startswith("Warned: The deployment circuit breaker is off")
-    assert "aws ecs update-service --cluster prod --service web" in text
-    assert "deploymentCircuitBreaker={enable=true,rollback=true},maximumPercent=150" in text
+    assert "Set `circuit-breaker: rollback`" in text
     assert kinds(breaker(facts())) == ["Passed"]
 
 
