@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy_action.errors import Blocked, BuildFailed
 from deploy_action.model import Repository, Run
-from deploy_action.ports import Build, BuildError, BuildStep, NoEngine, RegistryLogin
+from deploy_action.ports import (
+    Build,
+    BuildError,
+    BuildStep,
+    Cache,
+    EngineInfo,
+    NoEngine,
+    RegistryLogin,
+)
 from deploy_action.report.journal import span
 
 if TYPE_CHECKING:
@@ -23,6 +33,8 @@ FINGERPRINT_LABEL = "ecs-deploy-action.build-inputs"
 """Label of an image: a hash of everything its build was given."""
 ROUTINE = ("[internal]", "importing cache manifest")
 """BuildKit's own steps, such as reading the Dockerfile; a cache that is not there yet is one."""
+CACHE_TAG = "buildcache"
+"""Of the image that holds `cache: registry`. It has to move with every build."""
 WORTH_A_LINE_SECONDS = 1.0
 """Routine steps only matter when they are slow."""
 
@@ -72,7 +84,6 @@ def build_of(
         "org.opencontainers.image.revision": source.run.sha,
         "org.opencontainers.image.source": source.run.url.partition("/actions/")[0],
     }
-    inline = inputs.cache == "inline" and inputs.latest_tag
     return Build(
         context=str(context),
         dockerfile=str(dockerfile) if dockerfile else None,
@@ -82,8 +93,20 @@ def build_of(
         build_args=inputs.build_args,
         secrets={key: value.get_secret_value() for key, value in inputs.build_secrets.items()},
         labels={key: value for key, value in labels.items() if value},
-        cache_from=f"{repository.uri}:{inputs.latest_tag}" if inline else None,
+        cache=_cache(inputs, repository),
     )
+
+
+def _cache(inputs: Inputs, repository: Repository) -> Cache | None:
+    match inputs.cache:
+        case "inline" if inputs.latest_tag:
+            return Cache(kind="inline", place=f"{repository.uri}:{inputs.latest_tag}")
+        case "registry":
+            return Cache(kind="registry", place=f"{repository.uri}:{CACHE_TAG}")
+        case "gha":
+            return Cache(kind="gha", place=repository.name)
+        case _:
+            return None
 
 
 def fingerprint(inputs: Inputs, sha: str, platform: str, dockerfile: Path) -> str:
@@ -102,7 +125,7 @@ def fingerprint(inputs: Inputs, sha: str, platform: str, dockerfile: Path) -> st
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
-def _check_engine(platform: str, gateways: Gateways, journal: Journal) -> None:
+def _check_engine(platform: str, gateways: Gateways, journal: Journal) -> EngineInfo:
     try:
         engine = gateways.engine.info()
     except NoEngine as error:
@@ -121,11 +144,19 @@ def _check_engine(platform: str, gateways: Gateways, journal: Journal) -> None:
             f"the engine is {engine.platform}: steps of the Dockerfile run in emulation, if the "
             "runner has it; a runner of the same architecture is much faster"
         )
+    return engine
 
 
 def run_build(wanted: ToBuild, platform: str, gateways: Gateways, journal: Journal) -> str:
     """Build and push; the digest of what was pushed. Raise BuildFailed or Blocked."""
-    _check_engine(platform, gateways, journal)
+    engine = _check_engine(platform, gateways, journal)
+    build = wanted.build
+    if build.cache and build.cache.kind != "inline" and not engine.containerd_store:
+        journal.say(
+            f"`cache: {build.cache.kind}` needs more than the image store of this engine offers: "
+            "BuildKit runs in a container of its own, which costs some seconds"
+        )
+        build = replace(build, in_own_builder=True)
     journal.hide(*wanted.build.secrets.values())
 
     def tell(step: BuildStep) -> None:
@@ -137,9 +168,23 @@ def run_build(wanted: ToBuild, platform: str, gateways: Gateways, journal: Journ
         journal.say(f"{mark} {step.name}  {how}")
 
     try:
-        return gateways.builder.build_and_push(wanted.build, wanted.login, tell)
+        with _leaving_no_image(build, gateways):
+            return gateways.builder.build_and_push(build, wanted.login, tell)
     except BuildError as error:
         raise _build_failed(error, journal) from error
+
+
+@contextmanager
+def _leaving_no_image(build: Build, gateways: Gateways) -> Iterator[None]:
+    """What is pushed from the engine stays in it, and fills the disk of a runner that is kept."""
+    if build.in_own_builder or gateways.engine.has_image(build.tag):
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(NoEngine):
+            gateways.engine.forget_image(build.tag)
 
 
 def _build_failed(error: BuildError, journal: Journal) -> BuildFailed:

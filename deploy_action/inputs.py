@@ -34,6 +34,7 @@ BUILD_ONLY = (
     "context", "dockerfile", "target", "build_args", "build_secrets", "platform",
     "image_tag", "cache", "rebuild",
 )  # fmt: skip
+CACHE_TOKEN = "ACTIONS_RUNTIME_TOKEN"  # noqa: S105 - its name
 RUNNER_OWN = frozenset({"INPUT_ENTRYPOINT", "INPUT_ARGS"})
 """`with: entrypoint` and `with: args` belong to the runner, for every Docker action."""
 
@@ -214,7 +215,7 @@ class Inputs(BaseSettings):
     latest_tag: Tag = "latest"
     latest_when: Literal["verified", "pushed"] = "verified"
     extra_tags: Annotated[Items, AfterValidator(_each(_tag))] = ()
-    cache: Literal["inline", "none"] = "inline"
+    cache: Literal["inline", "registry", "gha", "none"] = "inline"
     rebuild: Flag = False
 
     task_definition: str | None = None
@@ -229,6 +230,9 @@ class Inputs(BaseSettings):
     rollback_to: Annotated[str, AfterValidator(_revision)] | None = None
 
     desired_count: int | None = Field(None, ge=0)
+    minimum_healthy_percent: int | None = Field(None, ge=0, le=100)
+    maximum_percent: int | None = Field(None, ge=100, le=200)
+    circuit_breaker: Literal["rollback", "stop", "off"] | None = None
     force_new_deployment: Flag = False
     rollout_timeout_minutes: float | None = Field(None, gt=0, le=360)
     fail_after_stopped_tasks: int = Field(2, ge=1)
@@ -240,9 +244,6 @@ class Inputs(BaseSettings):
     health_json: Annotated[
         tuple[str, ...],
         NoDecode,
-    minimum_healthy_percent: int | None = Field(None, ge=0, le=100)
-    maximum_percent: int | None = Field(None, ge=100, le=200)
-    circuit_breaker: Literal["rollback", "stop", "off"] | None = None
         BeforeValidator(lambda v: tuple(v.split("\n")) if isinstance(v, str) else v),
         AfterValidator(lambda v: tuple(line.strip() for line in v if line.strip())),
         AfterValidator(_each(health.parse_json)),
@@ -398,9 +399,16 @@ def _about_image(
         if "=" in given.get(_variable("container_name"), ""):
             return []
         return ["`ecr-repository` (to build) or `image` (to deploy one) is required."]
+    problems = []
     if not (chosen("image_tag") or environ.get("GITHUB_SHA")):
-        return ["`image-tag` is not set, and GITHUB_SHA is not in the environment."]
-    return []
+        problems.append("`image-tag` is not set, and GITHUB_SHA is not in the environment.")
+    if given.get(_variable("cache"), "").strip() == "gha" and not environ.get(CACHE_TOKEN):
+        # BuildKit would skip such a cache without a word.
+        problems.append(
+            f"`cache: gha` needs {CACHE_TOKEN}, which GitHub's own runner gives to an action; it "
+            "is not in the environment. Use `registry` or `inline`."
+        )
+    return problems
 
 
 def _about_health(chosen: Callable[[str], bool]) -> list[str]:

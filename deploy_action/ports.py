@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -75,6 +75,15 @@ class RegistryLogin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Where the steps of a build are kept for the next one."""
+
+    kind: Literal["inline", "registry", "gha"]
+    place: str
+    """Reference of the image that holds them; for `gha` the scope, one for each repository."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """Everything one image build depends on."""
 
@@ -91,8 +100,10 @@ class Build:
     secrets: Mapping[str, str] = field(repr=False)
     """Secret id to value. Values reach BuildKit as secret mounts only."""
     labels: Mapping[str, str]
-    cache_from: str | None
-    """Reference of an image with inline cache, or None for no cache import and export."""
+    cache: Cache | None
+    """None for no cache import and export."""
+    in_own_builder: bool = False
+    """In a BuildKit container of its own, for what the one inside the engine cannot do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +143,7 @@ class BuildError(Exception):
 
 
 class Builder(Protocol):
-    """Builds an image and pushes it."""
+    """Builds an image and pushes it, or copies one from registry to registry."""
 
     def build_and_push(
         self, build: Build, login: RegistryLogin, on_step: Callable[[BuildStep], None]
@@ -140,6 +151,15 @@ class Builder(Protocol):
         """Return the digest (`sha256:…`) of the pushed manifest; raise BuildError.
 
         `on_step` is called once for every step, when it ends.
+        """
+
+    def resolve(self, reference: str, logins: Sequence[RegistryLogin]) -> str:
+        """The digest that the reference means now; raise BuildError. Needs no engine."""
+
+    def copy(self, source: str, target: str, logins: Sequence[RegistryLogin]) -> None:
+        """Let `target` (`host/repository:tag`) be `source` (`host/repository@digest`).
+
+        Byte for byte, an index with all that is in it, and without an engine. Raise BuildError.
         """
 
 
@@ -168,6 +188,12 @@ class Engine(Protocol):
 
     def stop_container(self, container: str) -> bool:
         """Kill the container with this id; whether it was still there. Raise NoEngine."""
+
+    def has_image(self, reference: str) -> bool:
+        """Whether it holds an image of this name. Raise NoEngine."""
+
+    def forget_image(self, reference: str) -> None:
+        """Take the name off its image, which goes with its last name. Raise NoEngine."""
 
 
 class Concurrently(Protocol):

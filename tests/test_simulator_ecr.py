@@ -61,7 +61,7 @@ def build(tag: str, platform: str = "linux/amd64") -> Build:
         build_args={},
         secrets={},
         labels={"revision": "abc"},
-        cache_from=None,
+        cache=None,
     )
 
 

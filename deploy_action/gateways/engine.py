@@ -1,10 +1,10 @@
-"""The Docker Engine, for what is not a build: what it is, and ending a container."""
+"""The Docker Engine, for what is not a build: what it is, containers, and images."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,19 @@ class DockerEngine:
                     return False
                 raise
         return True
+
+    def has_image(self, reference: str) -> bool:
+        with self._client() as client:
+            try:
+                client.images.get(reference)
+            except docker.errors.ImageNotFound:
+                return False
+        return True
+
+    def forget_image(self, reference: str) -> None:
+        with self._client() as client, suppress(docker.errors.ImageNotFound):
+            # What builds take from the cache is not kept by the image.
+            client.images.remove(reference)
 
     @contextmanager
     def _client(self) -> Iterator[docker.DockerClient]:

@@ -26,7 +26,7 @@ PLAIN = Build(
     build_args={},
     secrets={},
     labels={},
-    cache_from=None,
+    cache=None,
 )
 
 GOOD = """\
@@ -56,14 +56,16 @@ class Bench:
     silence_limit_seconds: float = 20
     grace_seconds: float = 5
 
-    def build(self, build: Build, login: RegistryLogin = LOGIN) -> str:
-        gateway = Buildx(
+    def gateway(self) -> Buildx:
+        return Buildx(
             self.environ,
             silence_limit_seconds=self.silence_limit_seconds,
             grace_seconds=self.grace_seconds,
         )
+
+    def build(self, build: Build, login: RegistryLogin = LOGIN) -> str:
         self.tags.append(build.tag)
-        return gateway.build_and_push(build, login, self.steps.append)
+        return self.gateway().build_and_push(build, login, self.steps.append)
 
     def fail(self, build: Build, login: RegistryLogin = LOGIN) -> BuildError:
         with pytest.raises(BuildError) as caught:

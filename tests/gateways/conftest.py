@@ -36,6 +36,10 @@ orders = json.loads((here / "orders.json").read_text())
 config = pathlib.Path(os.environ["DOCKER_CONFIG"])
 if orders["stubborn"]:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with (here / "calls.jsonl").open("a") as calls:
+    print(json.dumps(sys.argv[1:]), file=calls)
+if orders["only"] not in ("", sys.argv[1]):
+    sys.exit(0)
 (here / "seen.json").write_text(json.dumps({{
     "arguments": sys.argv[1:],
     "environment": dict(os.environ),
@@ -47,7 +51,7 @@ sys.stderr.write(orders["says"])
 sys.stderr.flush()
 if orders["hangs"]:
     time.sleep(60)
-if orders["metadata"] is not None:
+if orders["metadata"] is not None and "--metadata-file" in sys.argv:
     path = sys.argv[sys.argv.index("--metadata-file") + 1]
     pathlib.Path(path).write_text(orders["metadata"])
 if orders["code"] < 0:
@@ -70,10 +74,18 @@ class FakeBuildx:
         metadata: str | None = json.dumps({"containerimage.digest": DIGEST}),
         hang: bool = False,
         stubborn: bool = False,
+        only: str = "",
     ) -> None:
+        """With `only` any other command than this one just ends well."""
         orders = {"says": say, "code": code, "metadata": metadata}
-        orders |= {"hangs": hang, "stubborn": stubborn}
+        orders |= {"hangs": hang, "stubborn": stubborn, "only": only}
         (self.folder / "orders.json").write_text(json.dumps(orders))
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """The arguments of every start."""
+        lines = (self.folder / "calls.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
     @property
     def seen(self) -> dict[str, Any]:

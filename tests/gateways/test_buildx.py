@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from deploy_action.gateways.buildx import Buildx
-from deploy_action.ports import BuildStep
+from deploy_action.ports import BuildError, BuildStep, Cache
 from tests.gateways.builds import LOGIN, PLAIN, Bench, Cancelled, says, vertex
 from tests.gateways.conftest import DIGEST, FakeBuildx
 
@@ -28,7 +29,7 @@ def test_asks_for_one_pushed_manifest(bench: Bench, fake_buildx: FakeBuildx) -> 
         target="web",
         platform="linux/arm64",
         labels={"org.opencontainers.image.revision": "abc"},
-        cache_from="registry.example:5000/web:latest",
+        cache=Cache(kind="inline", place="registry.example:5000/web:latest"),
     )
 
     bench.build(build)
@@ -48,6 +49,155 @@ def test_asks_for_one_pushed_manifest(bench: Bench, fake_buildx: FakeBuildx) -> 
         "--cache-from": "type=registry,ref=registry.example:5000/web:latest",
         "--cache-to": "type=inline",
     }
+
+
+CACHES = {
+    "registry": (
+        "type=registry,ref=registry.example:5000/web:buildcache",
+        "mode=max,image-manifest=true,oci-mediatypes=true,ignore-error=true",
+    ),
+    "gha": ("type=gha,scope=registry.example:5000/web:buildcache", "mode=max,ignore-error=true"),
+}
+
+
+@pytest.mark.parametrize("kind", ["registry", "gha"])
+def test_keeps_every_stage_in_a_cache(
+    bench: Bench, fake_buildx: FakeBuildx, kind: Literal["registry", "gha"]
+) -> None:
+    cache = Cache(kind=kind, place="registry.example:5000/web:buildcache")
+
+    bench.build(replace(PLAIN, cache=cache))
+
+    given = dict(pairs(fake_buildx.seen["arguments"]))
+    where, form = CACHES[kind]
+    assert given["--cache-from"] == where
+    assert given["--cache-to"] == f"{where},{form}"
+
+
+GITHUB = {
+    "ACTIONS_RUNTIME_TOKEN": "token-of-the-job",
+    "ACTIONS_RESULTS_URL": "https://results.example/",
+    "ACTIONS_CACHE_URL": "https://cache.example/",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "for the role",
+}
+
+
+def test_the_cache_of_github_gets_its_token_and_nothing_else_of_the_job(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    bench.environ = {**bench.environ, **GITHUB}
+
+    bench.build(replace(PLAIN, cache=Cache(kind="gha", place="web")))
+
+    seen = {k: v for k, v in fake_buildx.seen["environment"].items() if k.startswith("ACTIONS_")}
+    assert seen.pop("ACTIONS_CACHE_SERVICE_V2") == "true"
+    assert seen == {k: v for k, v in GITHUB.items() if k != "ACTIONS_ID_TOKEN_REQUEST_TOKEN"}
+
+
+def test_a_server_without_the_new_service_is_asked_for_the_old_one(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    token = {"ACTIONS_RUNTIME_TOKEN": "token", "ACTIONS_CACHE_URL": "https://cache.example/"}
+    bench.environ = {**bench.environ, **token}
+
+    bench.build(replace(PLAIN, cache=Cache(kind="gha", place="web")))
+
+    assert "ACTIONS_CACHE_SERVICE_V2" not in fake_buildx.seen["environment"]
+
+
+def test_other_builds_get_no_token_of_the_job(bench: Bench, fake_buildx: FakeBuildx) -> None:
+    bench.environ = {**bench.environ, **GITHUB}
+
+    bench.build(PLAIN)
+
+    assert not [name for name in fake_buildx.seen["environment"] if name.startswith("ACTIONS_")]
+
+
+# A BuildKit container of its own
+
+
+@pytest.mark.parametrize("says_no", [False, True], ids=["a good build", "a broken build"])
+def test_an_own_builder_is_made_used_and_removed(
+    bench: Bench, fake_buildx: FakeBuildx, *, says_no: bool
+) -> None:
+    fake_buildx.will(code=1 if says_no else 0, only="build")
+    build = replace(PLAIN, in_own_builder=True)
+
+    bench.fail(build) if says_no else bench.build(build)
+
+    create, made, remove = fake_buildx.calls
+    name = dict(pairs(create))["--name"]
+    assert create == [
+        *("create", "--name", name, "--driver", "docker-container", "--bootstrap"),
+    ]
+    assert made[0] == "build"
+    assert dict(pairs(made))["--builder"] == name
+    assert remove == ["rm", "--force", name]
+
+
+def test_an_own_builder_reaches_a_registry_on_the_same_machine(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    bench.build(replace(PLAIN, in_own_builder=True), replace(LOGIN, host="127.0.0.1:5000"))
+
+    assert dict(pairs(fake_buildx.calls[0]))["--driver-opt"] == "network=host"
+
+
+def test_an_own_builder_that_cannot_be_made_is_said_with_the_way_around(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    fake_buildx.will(say="ERROR: toomanyrequests\n", code=1)
+
+    error = bench.fail(replace(PLAIN, in_own_builder=True))
+
+    assert [call[0] for call in fake_buildx.calls] == ["create", "rm"]
+    assert "toomanyrequests" in error.detail
+    assert "`cache: inline`" in (error.fix or "")
+
+
+# Copies
+
+
+def test_a_reference_is_resolved_with_the_login_of_its_registry(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    fake_buildx.will(say=json.dumps({"digest": DIGEST, "size": 3}, indent=2))
+
+    found = bench.gateway().resolve("registry.example:5000/web:one", [LOGIN])
+
+    assert found == DIGEST
+    assert fake_buildx.seen["arguments"][:2] == ["imagetools", "inspect"]
+    assert fake_buildx.seen["arguments"][-1] == "registry.example:5000/web:one"
+    assert list(fake_buildx.seen["login"]["auths"]) == [LOGIN.host]
+
+
+def test_an_image_is_copied_as_it_is_with_both_logins(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    logins = [LOGIN, replace(LOGIN, host="other.example")]
+
+    bench.gateway().copy(f"other.example/web@{DIGEST}", "registry.example:5000/web:one", logins)
+
+    seen = fake_buildx.seen
+    assert seen["arguments"] == [
+        *("imagetools", "create", "--progress=rawjson", "--prefer-index=false"),
+        *("--tag", "registry.example:5000/web:one", f"other.example/web@{DIGEST}"),
+    ]
+    assert list(seen["login"]["auths"]) == [LOGIN.host, "other.example"]
+
+
+def test_a_copy_that_fails_says_why_without_the_password(
+    bench: Bench, fake_buildx: FakeBuildx
+) -> None:
+    fake_buildx.will(say=f"ERROR: denied for {LOGIN.password}\n", code=1)
+
+    for ask in (
+        lambda: bench.gateway().resolve("a.example/web:one", [LOGIN]),
+        lambda: bench.gateway().copy("a.example/web:one", "b.example/web:one", [LOGIN]),
+    ):
+        with pytest.raises(BuildError) as caught:
+            ask()
+        assert caught.value.detail == "denied for ***"
 
 
 def test_values_travel_in_the_environment(bench: Bench, fake_buildx: FakeBuildx) -> None:

@@ -16,7 +16,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from deploy_action.gateways.buildx import Buildx
-from deploy_action.ports import Build, BuildStep, RegistryLogin
+from deploy_action.ports import Build, BuildStep, Cache, RegistryLogin
 from dev.base_images import python_image
 from dev.places import BUILDX
 from tests.gateways.builds import BROKEN, GOOD, PLAIN, Bench, Cancelled
@@ -103,11 +103,12 @@ def test_a_second_build_takes_every_step_from_the_cache(real: Real) -> None:
 def test_an_inline_cache_is_written_and_read(real: Real) -> None:
     cache = f"{real.ecr.host}/web:cache"
     # The first time there is no such image, which must not fail the build.
-    real.bench.build(replace(real.plan("cache"), cache_from=cache), real.login)
+    inline = Cache(kind="inline", place=cache)
+    real.bench.build(replace(real.plan("cache"), cache=inline), real.login)
     assert f"importing cache manifest from {cache}" in real.bench.names
     assert "exporting cache" in real.bench.names
 
-    again = replace(real.plan("again"), cache_from=cache)
+    again = replace(real.plan("again"), cache=inline)
     digest = real.bench.build(again, real.login)
 
     assert real.ecr.manifest("web", "again").headers["Docker-Content-Digest"] == digest

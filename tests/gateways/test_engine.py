@@ -113,6 +113,23 @@ def test_agrees_with_the_real_engine(engine: docker.DockerClient) -> None:
     assert found.platform in {"linux/amd64", "linux/arm64"}
 
 
+@pytest.mark.docker
+def test_takes_one_name_off_an_image_and_leaves_the_others(engine: docker.DockerClient) -> None:
+    base = engine.images.get(python_image())
+    for tag in ("one", "two"):
+        base.tag("deploy-action-test/names", tag)
+    ours = DockerEngine({})
+    one, two = "deploy-action-test/names:one", "deploy-action-test/names:two"
+
+    assert (ours.has_image(one), ours.has_image("deploy-action-test/names:three")) == (True, False)
+    ours.forget_image(one)
+    ours.forget_image(one)
+
+    assert (ours.has_image(one), ours.has_image(two)) == (False, True)
+    ours.forget_image(two)
+    assert engine.images.get(python_image()).id == base.id
+
+
 ID = "3f9c2e1d0b7a4c5e8f60718293a4b5c6" * 2
 DEFAULT = f"""\
 197 100 0:53 / / rw,relatime master:8 - overlay overlay rw,upperdir=/var/lib/docker/x/diff

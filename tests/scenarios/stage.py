@@ -52,8 +52,11 @@ class SimulatedEngine:
 
     def __init__(self) -> None:
         self.is_there = True
+        self.has_containerd_store = False
         self.container = "0123456789ab" * 5 + "0123"
         self.stopped: list[str] = []
+        self.images: set[str] = set()
+        """Names that it holds; those of builds come and go."""
 
     def own_container(self) -> str:
         return self.container
@@ -62,10 +65,18 @@ class SimulatedEngine:
         self.stopped.append(container)
         return True
 
+    def has_image(self, reference: str) -> bool:
+        return reference in self.images
+
+    def forget_image(self, reference: str) -> None:
+        self.images.discard(reference)
+
     def info(self) -> EngineInfo:
         if not self.is_there:
             raise NoEngine("no such file or directory: /var/run/docker.sock")
-        return EngineInfo(version="28.0.4", platform="linux/amd64", containerd_store=False)
+        return EngineInfo(
+            version="28.0.4", platform="linux/amd64", containerd_store=self.has_containerd_store
+        )
 
 
 class Stage:
@@ -82,6 +93,7 @@ class Stage:
         self.world = world or World(seed=seed)
         self.log = io.StringIO()
         self.engine = SimulatedEngine()
+        self.engine.images = self.world.builder.engine_images
         self.workspace = folder
         (folder / "Dockerfile").write_text("FROM scratch\n")
         self.world.repository("web")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from tests.scenarios.stage import GOOD, SHA, Stage
 from tests.simulator import Behaviour, faults
 
@@ -93,6 +95,59 @@ def test_other_inputs_of_the_build_build_again(stage: Stage) -> None:
 
     assert outcome.verdict == "deployed"
     assert len(stage.world.builder.builds) == 2
+
+
+def test_a_build_leaves_no_image_in_the_engine(stage: Stage) -> None:
+    outcome = stage.deploy()
+
+    assert outcome.verdict == "deployed"
+    assert stage.engine.images == set()
+
+
+def test_a_build_that_fails_leaves_no_image_in_the_engine_either(stage: Stage) -> None:
+    stage.world.deny("ecr:PutImage")
+
+    assert stage.deploy().verdict == "build-failed"
+    assert stage.engine.images == set()
+
+
+def test_an_image_of_that_name_that_was_in_the_engine_before_stays(stage: Stage) -> None:
+    name = f"{stage.old.uri}:{SHA}"
+    stage.engine.images.add(name)
+
+    stage.deploy()
+
+    assert stage.engine.images == {name}
+
+
+@pytest.mark.parametrize(("cache", "is_alone"), [("inline", False), ("registry", True)])
+def test_what_the_image_store_cannot_do_is_done_in_a_builder_of_its_own(
+    stage: Stage, cache: str, *, is_alone: bool
+) -> None:
+    stage.deploy(cache=cache)
+    stage.engine.has_containerd_store = True
+    stage.deploy(cache=cache, rebuild="true")
+
+    first, second = stage.world.builder.builds
+    assert first.cache is not None
+    assert first.cache.kind == cache
+    assert (first.in_own_builder, second.in_own_builder) == (is_alone, False)
+
+
+def test_the_cache_in_the_registry_has_a_tag_of_its_own(stage: Stage) -> None:
+    stage.deploy(cache="registry")
+
+    (build,) = stage.world.builder.builds
+    assert build.cache is not None
+    assert build.cache.place == f"{stage.old.uri}:buildcache"
+
+
+def test_the_cache_of_github_is_apart_for_each_repository(stage: Stage) -> None:
+    stage.deploy(cache="gha", env={"ACTIONS_RUNTIME_TOKEN": "token-of-this-job"})
+
+    (build,) = stage.world.builder.builds
+    assert build.cache is not None
+    assert (build.cache.kind, build.cache.place) == ("gha", "web")
 
 
 def test_rebuild_builds_again(stage: Stage) -> None:

@@ -73,8 +73,9 @@ def demand(state: State, check: Check) -> None:
         raise denial(state, check.action, check.resource)
 
 
-def on_repository(state: State, action: str, name: str) -> Check:
-    return Check(action, state.arn("ecr", f"repository/{name}"))
+def on_repository(state: State, action: str, name: str, account: str = "") -> Check:
+    arn = f"arn:aws:ecr:{state.region}:{account or state.account}:repository/{name}"
+    return Check(action, arn)
 
 
 def checks(state: State, action: str, params: Tree) -> Iterator[Check]:
@@ -83,7 +84,7 @@ def checks(state: State, action: str, params: Tree) -> Iterator[Check]:
         yield Check(action)
     elif action.startswith("ecr:"):
         for name in params.get("repositoryNames") or [params.get("repositoryName", "*")]:
-            yield on_repository(state, action, name)
+            yield on_repository(state, action, name, params.get("registryId", ""))
     elif action.startswith("ecs:"):
         yield from _ecs(state, action, params)
     elif action == "logs:GetLogEvents":

@@ -1,8 +1,8 @@
-"""The simulated Builder port: builds take time, and what they push is a real image."""
+"""The simulated Builder port: builds take time, and what they push or copy is a real image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy_action.gateways.build_hints import hint
@@ -14,6 +14,7 @@ from .calls import SimulatedError
 from .core import Core
 from .images import make_config, make_manifest
 from .registry import Registry
+from .state import Repository
 
 _STEPS = ("[1/3] FROM python:3.13-slim", "[2/3] COPY . .", "[3/3] RUN pip install .")
 
@@ -30,6 +31,10 @@ class SimulatedBuilder:
         """How the images built from now on behave."""
         self.failure: BuildError | None = None
         """Raised by every build while it is set, in the second half of its time."""
+        self.copies: list[tuple[str, str]] = []
+        """Source and target of every copy asked for, in order."""
+        self.engine_images: set[str] = set()
+        """Names of the images that builds leave in the engine."""
 
     def build_and_push(
         self, build: Build, login: RegistryLogin, on_step: Callable[[BuildStep], None]
@@ -47,6 +52,71 @@ class SimulatedBuilder:
         )
         return digests[0]
 
+    def resolve(self, reference: str, logins: Sequence[RegistryLogin]) -> str:
+        found: list[str] = []
+
+        def effect(_state: object) -> dict[str, object]:
+            found.append(self._find(reference, logins)[1])
+            return {}
+
+        self._core.calls.perform(
+            "builder", "get", {"reference": reference}, effect, region="-", is_read=False
+        )
+        return found[0]
+
+    def copy(self, source: str, target: str, logins: Sequence[RegistryLogin]) -> None:
+        self.copies.append((source, target))
+
+        def effect(_state: object) -> dict[str, object]:
+            repository, digest = self._find(source, logins)
+            host, _, rest = target.partition("/")
+            name, _, tag = rest.partition(":")
+            self._check_login(host, logins)
+            self._check_access(target, name)
+            there = self._core.state.repositories.get(name)
+            if there is None:
+                raise BuildError(f"failed to push {target}: name unknown")
+            try:
+                self._registry.copy(repository, digest, there, tag)
+            except SimulatedError as error:
+                raise BuildError(f"failed to push {target}: {error.message}") from error
+            return {}
+
+        self._core.calls.perform(
+            "builder",
+            "copy",
+            {"source": source, "target": target},
+            effect,
+            region="-",
+            is_read=False,
+        )
+
+    def _find(self, reference: str, logins: Sequence[RegistryLogin]) -> tuple[Repository, str]:
+        """What a registry that anybody may read answers; those of ECR want a login."""
+        host, _, rest = reference.partition("/")
+        name, _, digest = rest.partition("@")
+        name, _, tag = name.partition(":")
+        if ".dkr.ecr." in host:
+            self._check_login(host, logins)
+            check = on_repository(self._core.state, "ecr:BatchGetImage", name, host.split(".")[0])
+            try:
+                demand(self._core.state, check)
+            except SimulatedError as error:
+                raise BuildError(f"{reference}: denied: {error.message}") from error
+        repository = (self._core.state.repositories_at(host) or {}).get(name)
+        found = digest or (repository.tags.get(tag or "latest", "") if repository else "")
+        if repository is None or found not in repository.manifests:
+            raise BuildError(f"{reference}: not found")
+        return repository, found
+
+    def _check_login(self, host: str, logins: Sequence[RegistryLogin]) -> None:
+        login = next((each for each in logins if each.host == host), None)
+        expiry = self._core.state.registry_passwords.get(login.password) if login else None
+        if login is None or login.user != "AWS" or expiry is None:
+            raise BuildError("no basic auth credentials")
+        if expiry <= self._core.clock.now():
+            raise BuildError("your authorization token has expired")
+
     def _run_steps(self, on_step: Callable[[BuildStep], None]) -> None:
         seconds = self._core.timings.build / len(_STEPS)
         for number, name in enumerate(_STEPS, 1):
@@ -60,11 +130,11 @@ class SimulatedBuilder:
         host, _, rest = build.tag.partition("/")
         name, _, tag = rest.partition(":")
         state = self._core.state
-        expiry = state.registry_passwords.get(login.password)
-        if host != state.registry or login.host != host or login.user != "AWS" or expiry is None:
-            raise BuildError("failed to push: no basic auth credentials")
-        if expiry <= self._core.clock.now():
-            raise BuildError("failed to push: your authorization token has expired")
+        self.engine_images.add(build.tag)
+        try:
+            self._check_login(host, [login])
+        except BuildError as error:
+            raise BuildError(f"failed to push: {error.detail}") from error
         self._check_access(build.tag, name)
         repository = state.repositories.get(name)
         if repository is None:

@@ -166,16 +166,18 @@ def layer_host(state: State) -> str:
 
 
 def _asked(ask: Ask) -> Repository:
-    return _repository(ask.state, ask.params["repositoryName"])
+    account = ask.params.get("registryId", ask.state.account)
+    return _repository(ask.state, ask.params["repositoryName"], account)
 
 
-def _repository(state: State, name: str) -> Repository:
-    found = state.repositories.get(name)
+def _repository(state: State, name: str, account: str | None = None) -> Repository:
+    host = state.registry.replace(state.account, account or state.account)
+    found = (state.elsewhere.get(host) or state.repositories_at(host) or {}).get(name)
     if found is None:
         raise SimulatedError(
             "RepositoryNotFoundException",
             f"The repository with name '{name}' does not exist in the registry with id "
-            f"'{state.account}'",
+            f"'{account or state.account}'",
         )
     return found
 

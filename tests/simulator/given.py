@@ -51,6 +51,14 @@ class Given:
     ) -> Repository:
         return self._parts.registry.create(name, mutability=mutability, exclusions=list(exclusions))
 
+    def repository_elsewhere(self, host: str, name: str) -> Repository:
+        """A repository of another registry: another account's, another region's, a public one."""
+        repository = Repository(
+            name=name, mutability="MUTABLE", exclusions=[], created_at=self._core.clock.now()
+        )
+        self._state.elsewhere.setdefault(host, {})[name] = repository
+        return repository
+
     def image(
         self,
         repository: str,
@@ -60,9 +68,11 @@ class Given:
         labels: Mapping[str, str] | None = None,
         platforms: Sequence[str] = ("linux/amd64",),
         content: str | None = None,
+        host: str | None = None,
     ) -> Image:
-        """Push an image; with several platforms it is an index."""
-        store = self._state.repositories[repository]
+        """Push an image; with several platforms it is an index. `host` is another registry."""
+        host = host or self._state.registry
+        store = (self._state.repositories_at(host) or {})[repository]
         created = self._core.clock.now().isoformat()
         content = content or f"{tag}{len(store.manifests)}"
         children = {}
@@ -79,7 +89,7 @@ class Given:
             self._parts.registry.put(store, index, tag)
             digest = index.digest
         self._core.behaviours[digest] = behaviour or Behaviour()
-        return Image(f"{self._state.registry}/{repository}", digest, tag)
+        return Image(f"{host}/{repository}", digest, tag)
 
     def public_image(self, reference: str, behaviour: Behaviour | None = None) -> str:
         """An image outside the simulated ECR; one that is not declared behaves well."""

@@ -43,6 +43,24 @@ class Registry:
             self.point(repository, tag, digest)
         return digest
 
+    def copy(self, source: Repository, digest: str, target: Repository, tag: str) -> None:
+        """Everything below the digest first, then the tag: as a registry client copies."""
+        manifest = source.manifests[digest]
+        if target.tags.get(tag, digest) != digest:
+            self.check_tag(target, tag)
+        document = json.loads(manifest.text)
+        for child in document.get("manifests", []):
+            self._copy_one(source, child["digest"], target)
+        self._copy_one(source, digest, target)
+        self.point(target, tag, digest)
+
+    def _copy_one(self, source: Repository, digest: str, target: Repository) -> None:
+        manifest = source.manifests[digest]
+        config = json.loads(manifest.text).get("config")
+        if config:
+            target.blobs[config["digest"]] = source.blobs[config["digest"]]
+        self.store(target, manifest)
+
     def store(self, repository: Repository, manifest: Manifest) -> None:
         if manifest.digest not in repository.manifests:
             repository.manifests[manifest.digest] = manifest
@@ -127,10 +145,11 @@ def resolve(state: State, reference: str, known: str | None = None) -> str:
     host, _, rest = reference.partition("/")
     path, _, pinned = rest.partition("@")
     pinned = known or pinned
-    if host != state.registry:
+    repositories = state.repositories_at(host)
+    if repositories is None:
         return pinned or digest_of(reference.encode())
     name, _, tag = path.partition(":")
-    repository = state.repositories.get(name)
+    repository = repositories.get(name)
     if repository is None:
         raise PullError(f"{_RETRIED} {reference}: {reference}: not found")
     digest = pinned or repository.tags.get(tag or "latest")
@@ -184,7 +203,7 @@ def labels_of(state: State, reference: str, digest: str | None) -> Mapping[str, 
 def _repository_of(state: State, reference: str) -> Repository | None:
     host, _, rest = reference.partition("/")
     name = rest.partition("@")[0].partition(":")[0]
-    return state.repositories.get(name) if host == state.registry else None
+    return (state.repositories_at(host) or {}).get(name)
 
 
 def _platform(entry: Mapping[str, object]) -> str:

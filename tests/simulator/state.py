@@ -121,6 +121,8 @@ class State:
     service_deployments: dict[str, ServiceDeployment] = field(default_factory=dict)
     revisions: dict[str, Revision] = field(default_factory=dict)
     repositories: dict[str, Repository] = field(default_factory=dict)
+    elsewhere: dict[str, dict[str, Repository]] = field(default_factory=dict)
+    """Host to the repositories of other registries: of another account or region, or public."""
     target_groups: dict[str, TargetGroup] = field(default_factory=dict)
     load_balancers: dict[str, LoadBalancer] = field(default_factory=dict)
     listeners: dict[str, Listener] = field(default_factory=dict)
@@ -160,6 +162,10 @@ class State:
     @property
     def registry(self) -> str:
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com"
+
+    def repositories_at(self, host: str) -> dict[str, Repository] | None:
+        """None for a registry that nothing is known of."""
+        return self.repositories if host == self.registry else self.elsewhere.get(host)
 
     def service(self, name: str) -> Service:
         """The service of that name in any cluster; for tests, which name each only once."""

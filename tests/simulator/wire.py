@@ -143,7 +143,9 @@ class Wire:
         authorize(self._state, action, params)
         if region not in (self._state.region, "aws-global"):
             # Nothing of this world is there: every name is unknown.
-            state = State(account=self._state.account, region=region)
+            state = State(
+                account=self._state.account, region=region, elsewhere=self._state.elsewhere
+            )
         try:
             answer = handler(Ask(params, state, self._clock.now()))
         except SimulatedError as error:

@@ -132,7 +132,7 @@ BAD: list[tuple[str, str, str]] = [
     ("latest_tag", "a b", f"'a b' {SOME_TAG}"),
     ("latest_when", "later", "'later' is not one of 'verified' or 'pushed'"),
     ("extra_tags", "v1,v/2", f"'v/2' {SOME_TAG}"),
-    ("cache", "gha", "'gha' is not one of 'inline' or 'none'"),
+    ("cache", "s3", "'s3' is not one of 'inline', 'registry', 'gha' or 'none'"),
     ("rebuild", "yes", "'yes' is neither true nor false"),
     ("environment_variables", "A=1\nnonsense", "line 2 is not of the form KEY=value"),
     ("secrets", "A B=arn", NO_PAIR),
