@@ -293,10 +293,10 @@ class Baseline:
     """Every deployment id seen before ours existed: seeing one again is a stale read."""
     service_deployment: str | None
     desired: int
-
-
     configuration: Json = field(default_factory=dict)
     """`deploymentConfiguration`, to be put back where we changed it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """A service on its way to a revision, by our doing."""
@@ -308,10 +308,10 @@ class Rollout:
     started_at: datetime
     sent_desired: bool = False
     """Whether we set the desired count, so that undoing has to set it back."""
-
-
     sent_configuration: bool = False
     """The same of the deployment configuration."""
+
+
 def revision_of(arn: str) -> str:
     """`family:number` of a task-definition ARN."""
     return arn.rsplit("/", 1)[-1]

@@ -109,6 +109,7 @@ class Mover:
             baseline=self._situation.baseline,
             started_at=self._gateways.clock.now(),
             sent_desired=self._inputs.desired_count is not None,
+            sent_configuration=bool(settings.changed(self._situation.service, self._inputs)),
             url=self._situation.endpoint.url if self._situation.endpoint else "",
             before=_before(self._situation),
         )
@@ -121,7 +122,6 @@ class Mover:
                 follower.look,
                 clock=self._gateways.clock,
                 journal=self._journal,
-            sent_configuration=bool(settings.changed(self._situation.service, self._inputs)),
                 limit_seconds=self._situation.limit_seconds,
             )
             if isinstance(end, Finished):

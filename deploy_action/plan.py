@@ -38,7 +38,7 @@ def plan(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -
     what = (
         "nothing would change" if unchanged else f"it would move from {prepared.running.revision}"
     )
-    journal.succeed("planned", f"A plan for {inputs.name}; nothing was written: {what}.")
+    journal.succeed("planned", f"A plan for {inputs.service}; nothing was written: {what}.")
 
 
 def _image_sentence(pictures: Pictures) -> str:
@@ -87,14 +87,8 @@ def _sentences(
             sentences.append(f"Deployment settings would be changed: {changed}.")
         sentences.append("The service would be verified as it is; no deployment would start.")
     else:
-        sent = [f"taskDefinition: {NEXT} of {prepared.base.get('family')}"]
-        if inputs.desired_count is not None:
-            sent.append(f"desiredCount: {inputs.desired_count}")
-        if changed:
-            sent.append(f"deploymentConfiguration: {changed}")
-        if inputs.force_new_deployment:
-            sent.append("forceNewDeployment: true")
-        sentences.append(f"UpdateService would be sent with {', '.join(sent)}.")
+        sent = ", ".join(_sent(inputs, prepared, changed))
+        sentences.append(f"UpdateService would be sent with {sent}.")
         sentences.append(
             f"The rollout would have {prepared.limit_seconds / 60:.0f} min; "
             f"a failure would go back to {prepared.baseline.task_definition.rsplit('/', 1)[-1]}."
@@ -108,3 +102,14 @@ def _sentences(
         when = "after that" if inputs.latest_when == "verified" else "right after the push"
         sentences.append(f"{', '.join(tags)} would point at the image {when}.")
     return sentences
+
+
+def _sent(inputs: Inputs, prepared: Plan, changed: str) -> list[str]:
+    sent = [f"taskDefinition: {NEXT} of {prepared.base.get('family')}"]
+    if inputs.desired_count is not None:
+        sent.append(f"desiredCount: {inputs.desired_count}")
+    if changed:
+        sent.append(f"deploymentConfiguration: {changed}")
+    if inputs.force_new_deployment:
+        sent.append("forceNewDeployment: true")
+    return sent

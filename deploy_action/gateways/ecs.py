@@ -163,6 +163,7 @@ class Ecs:
         task_definition: str,
         *,
         desired: int | None = None,
+        configuration: Json | None = None,
         force: bool = False,
     ) -> Service:
         """Ask for a rollout, once, without a retry; send nothing that was not asked for."""
@@ -188,7 +189,6 @@ class Ecs:
     def service_deployment(self, arn: str) -> ServiceDeployment | None:
         """One service deployment; None where it is not (or not yet) visible."""
         with answering("ecs:DescribeServiceDeployments"):
-        configuration: Json | None = None,
             answer = self._reads.describe_service_deployments(serviceDeploymentArns=[arn])
         for found in answer.get("serviceDeployments", []):
             return _service_deployment(found)
@@ -272,6 +272,12 @@ class Ecs:
         self._raw.body = response_dict["body"]
 
 
+def _settings(desired: int | None, configuration: Json | None) -> dict[str, Any]:
+    """What of the two was given, as UpdateService calls it."""
+    given = {"desiredCount": desired, "deploymentConfiguration": configuration}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, dict):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
@@ -311,12 +317,6 @@ def _service(raw: Any) -> Service:  # noqa: ANN401 - the shape of botocore
         registrations=tuple(
             Registration(
                 registry_arn=r.get("registryArn", ""),
-def _settings(desired: int | None, configuration: Json | None) -> dict[str, Any]:
-    """What of the two was given, as UpdateService calls it."""
-    given = {"desiredCount": desired, "deploymentConfiguration": configuration}
-    return {name: value for name, value in given.items() if value is not None}
-
-
                 container=r.get("containerName"),
                 port=r.get("containerPort") or r.get("port"),
             )
@@ -330,6 +330,7 @@ def _settings(desired: int | None, configuration: Json | None) -> dict[str, Any]
         launch_types=(raw["launchType"],)
         if raw.get("launchType")
         else tuple(p["capacityProvider"] for p in raw.get("capacityProviderStrategy", [])),
+        configuration=configuration,
     )
 
 
@@ -369,7 +370,6 @@ def _service_deployment(raw: Any) -> ServiceDeployment:  # noqa: ANN401 - the sh
         arn=raw.get("serviceDeploymentArn", ""),
         status=raw.get("status", ""),
         created_at=raw.get("createdAt"),
-        configuration=configuration,
         reason=raw.get("statusReason", ""),
         rollback_reason=raw.get("rollback", {}).get("reason", ""),
         breaker=raw.get("deploymentCircuitBreaker", {}).get("status", ""),

@@ -132,10 +132,8 @@ def test_a_plan_tells_them_and_sends_nothing(stage: Stage) -> None:
         operation="plan", minimum_healthy_percent="0", circuit_breaker="rollback"
     )
 
-    assert (
-        "deploymentConfiguration: minimumHealthyPercent 100 → 0, deploymentCircuitBreaker off → rollback"
-        in outcome.log
-    )
+    assert "deploymentConfiguration: minimumHealthyPercent 100 → 0, " in outcome.log
+    assert "deploymentCircuitBreaker off → rollback" in outcome.log
     assert not stage.world.own_updates("web")
 
 
@@ -159,14 +157,14 @@ def test_settings_that_let_a_stuck_service_move_are_enough(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("minimum_healthy_percent", "101"),
-        ("maximum_percent", "99"),
-        ("maximum_percent", "many"),
-        ("circuit_breaker", "on"),
+        ("minimum-healthy-percent", "101"),
+        ("maximum-percent", "99"),
+        ("maximum-percent", "many"),
+        ("circuit-breaker", "on"),
     ],
 )
 def test_values_that_aws_does_not_take_are_invalid(stage: Stage, name: str, value: str) -> None:
-    outcome = stage.deploy(**{name: value})
+    outcome = stage.deploy(env={f"INPUT_{name.upper()}": value})
 
     assert outcome.verdict == "invalid"
-    assert f"`{name.replace('_', '-')}`" in outcome.log
+    assert f"`{name}`" in outcome.log

@@ -149,7 +149,8 @@ class EcsServices:
 
     def _configured(self, service: Service, params: Mapping[str, Any]) -> Tree:
         """The deployment configuration after an update: what is left out may be lost."""
-        before, given = service.configuration, params.get("deploymentConfiguration")
+        before: Tree = service.configuration
+        given: Tree | None = params.get("deploymentConfiguration")
         if given is None:
             return before
         return (before if self._core.quirks.configuration_is_merged else _DEFAULTS) | given
