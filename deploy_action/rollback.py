@@ -33,6 +33,7 @@ def rollback(inputs: Inputs, source: Source, gateways: Gateways, journal: Journa
     with nothing_started(), journal.phase("Check") as phase:
         now = survey(inputs, gateways, journal)
         target, why = _target(inputs, now, gateways)
+        journal.redact.hide_environment(task_definition.environment_values(target.body))
         journal.say(f"going back to {target.revision}: {why}")
         _check_images(target, now, gateways)
         look_over(now, gateways.ecs.registrable(target), inputs, gateways, journal)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from deploy_action import health, settings
+from deploy_action import health, settings, task_definition
 from deploy_action.duration import Target, at_most
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.health import Endpoint, Expectation, Probe, probe
@@ -43,6 +43,8 @@ def survey(inputs: Inputs, gateways: Gateways, journal: Journal) -> Situation:
             fix="Run the workflow again in a minute; if it stays, look at the service in ECS.",
         )
     running = gateways.ecs.definition(primary.task_definition)
+    # Its tasks may print their environment, and a release shows what they print.
+    journal.redact.hide_environment(task_definition.environment_values(running.body))
     endpoint = find_endpoint(inputs, service, gateways, journal)
     expected = expectation(inputs) if endpoint else None
     before = probe(gateways.http, endpoint, expected) if endpoint and expected else None

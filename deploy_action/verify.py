@@ -13,6 +13,7 @@ from deploy_action.model import Definition, Service, revision_of, short_digest
 from deploy_action.proof import Claim, NotProved, prove
 from deploy_action.rollout import describe_stop, is_fatal
 from deploy_action.survey import expectation, find_endpoint, find_service
+from deploy_action.task_definition import environment_values
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -28,6 +29,7 @@ def verify(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal)
         with journal.phase("Check") as phase:
             service = find_service(inputs, gateways)
             running = gateways.ecs.definition(service.task_definition)
+            journal.redact.hide_environment(environment_values(running.body))
             journal.record(task_definition_arn=running.arn)
             problems = _about_deployment(service)
             expected = _expected(inputs, source, gateways, journal, problems)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.scenarios.stage import CRASHING, GOOD, SHA, Stage
@@ -112,6 +114,22 @@ def test_a_restart_starts_new_tasks_of_the_same_revision(stage: Stage) -> None:
     assert (outcome.code, outcome.verdict) == (0, "restarted")
     assert before.isdisjoint(task.arn for task in stage.world.running("web"))
     assert stage.world.primary("web").task_definition == stage.before
+
+
+@pytest.mark.parametrize("operation", ["rollback", "restart"])
+def test_what_a_task_prints_of_its_environment_is_hidden(
+    stage_with: Callable[..., Stage], operation: str
+) -> None:
+    address = "postgres://shop:c0ffee@db/shop"
+    stage = stage_with(environment={"DATABASE_URL": address})
+    stage.deploy()
+    broken = Behaviour(crash_exit_code=1, crash_after_seconds=1, crash_log_lines=(address,))
+    stage.world.behave_when(lambda _: True, broken)
+
+    outcome = stage.deploy(operation=operation, ecr_repository="", health_json="")
+
+    assert "container 'web' exited with code 1" in outcome.log
+    assert address not in outcome.log + outcome.summary + str(outcome.report)
 
 
 def test_a_restart_that_fails_says_that_there_is_nothing_to_go_back_to(stage: Stage) -> None:

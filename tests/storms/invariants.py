@@ -22,7 +22,6 @@ from tests.storms.facts import (
     main_of,
     only_fails,
     others_acted,
-    own_definitions,
     own_writes,
     primary_at,
     story_lines,
@@ -30,11 +29,12 @@ from tests.storms.facts import (
 from tests.storms.trial import Run, Trial
 
 CODES = {
-    "deployed": 0, "unchanged": 0, "deployed-unverified": 0, "invalid": 2, "blocked": 3,
-    "build-failed": 4, "rolled-back": 5, "timed-out": 6, "unhealthy": 7, "rollback-failed": 8,
-    "failed": 9, "superseded": 10, "unknown": 11,
+    "deployed": 0, "restarted": 0, "unchanged": 0, "deployed-unverified": 0, "invalid": 2,
+    "blocked": 3, "build-failed": 4, "rolled-back": 5, "timed-out": 6, "unhealthy": 7,
+    "rollback-failed": 8, "failed": 9, "superseded": 10, "unknown": 11,
 }  # fmt: skip
-GOOD_ENDS = {"deployed", "unchanged", "deployed-unverified"}
+MOVED = {"deployed", "restarted"}
+GOOD_ENDS = {*MOVED, "unchanged", "deployed-unverified"}
 PUT_BACK = {"rolled-back", "timed-out", "unhealthy"}
 UNTOUCHED = {"invalid", "blocked", "build-failed", "unchanged"}
 ADMITS = {"rollback-failed", "unknown"}
@@ -66,9 +66,9 @@ def violations(trial: Trial) -> Iterator[str]:
 
 
 def i1_green_is_green(trial: Trial) -> Iterator[str]:
-    """`deployed` means: our deployment was PRIMARY and done, ran our image only, and answered."""
+    """A good end means: our deployment was PRIMARY and done, ran our image only, and answered."""
     for run in trial.runs:
-        if run.verdict != "deployed" or run.step != "main":
+        if run.verdict not in MOVED or run.step != "main":
             continue
         ours, reads = forward(trial, run), clean_reads(trial, run)
         if ours is None or not reads:
@@ -89,8 +89,9 @@ def i1_green_is_green(trial: Trial) -> Iterator[str]:
 def _ran_only_ours(trial: Trial, run: Run, ours: Started) -> Iterator[str]:
     if primary_at(trial, run.changes.stop).id != ours.id:
         return
-    digest = run.outcome.outputs.get("image-digest", "")
-    if digest not in images(trial, ours.task_definition):
+    (runs_ours,) = images(trial, ours.task_definition)
+    digest = run.outcome.outputs.get("image-digest") or runs_ours
+    if digest != runs_ours:
         yield f"image-digest is {digest}, which is not what was deployed"
     for revision, runs in run.running:
         if revision != ours.task_definition or runs != digest:
@@ -161,7 +162,8 @@ def i4_others_are_left_alone(trial: Trial) -> Iterator[str]:
             if change.kind == "stop-requested":
                 record = trial.world.state.service_deployments[change.detail["deployment"]]
                 target = trial.world.state.revisions[record.target].task_definition
-                if target not in own_definitions(trial):
+                ours = forward(trial, run)
+                if ours is None or target != ours.task_definition:
                     yield "stopped a deployment that is not ours"
 
 

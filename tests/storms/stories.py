@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.scenarios.stage import GOOD
 from tests.simulator import Behaviour, Quirks, World
-from tests.storms.invariants import check
+from tests.storms.facts import images
+from tests.storms.invariants import GOOD_ENDS, check
 from tests.storms.strikes import STRIKES, Strike
 from tests.storms.trial import CANARIES, QUICK, Trial
 
@@ -37,6 +38,9 @@ class Story:
     inputs: Mapping[str, str] = field(default_factory=dict)
     is_second: bool = False
     """Whether the same commit was deployed before."""
+    operation: str = "deploy"
+    is_spoilt: bool = False
+    """Whether the image that is started again crashes by now."""
     quirks: Quirks | None = None
     may_be_unknown: bool = False
     """Whether it can be over before anybody looks."""
@@ -53,6 +57,12 @@ class Story:
         )
         if self.is_second:
             trial.main()
+        trial.operation = self.operation
+        if self.is_spoilt:
+            restarts = self.operation == "restart"
+            goal = trial.world.primary("web").task_definition if restarts else trial.before
+            (digest,) = images(trial, goal)
+            trial.world.set_behaviour(digest, CRASHING)
         return trial
 
 
@@ -64,6 +74,8 @@ STORIES = {
         Story(name="crash", verdict="rolled-back", behaviour=CRASHING),
         Story(name="wrong", verdict="unhealthy", behaviour=WRONG),
         Story(name="again", verdict="unchanged", is_second=True),
+        Story(name="rollback", verdict="deployed", is_second=True, operation="rollback"),
+        Story(name="restart", verdict="restarted", is_second=True, operation="restart"),
     )
 }
 """What is told under every fault at every call."""
@@ -108,6 +120,20 @@ VARIANTS = {
             service={"load_balanced": False},
         ),
         Story(name="many", verdict="deployed", service={"desired": 3, "maximum_percent": 150}),
+        Story(
+            name="rollback-crash",
+            verdict="rolled-back",
+            is_second=True,
+            operation="rollback",
+            is_spoilt=True,
+        ),
+        Story(
+            name="restart-crash",
+            verdict="failed",
+            is_second=True,
+            operation="restart",
+            is_spoilt=True,
+        ),
     )
 }
 """What is told under the faults that matter most: other settings, other open questions of AWS."""
@@ -148,7 +174,7 @@ def _play(story: Story, index: int, strike: Strike, folder: Path) -> Trial:
         trial.post()
         trial.settle()
     if run.code is None:
-        trial.ends_well = story.verdict in {"deployed", "unchanged"}
+        trial.ends_well = story.verdict in GOOD_ENDS
         trial.main()
     trial.settle()
     check(trial, one_liner(story.name, index, strike.name))
@@ -166,7 +192,7 @@ def cases(story: str, strike: Strike) -> list[int]:
     is told once.
     """
     calls = calls_of(story)
-    told = 0 if story in {"good", "again"} else calls.index("ecs:UpdateService")
+    told = calls.index("ecs:UpdateService") if ALL[story].behaviour is not GOOD else 0
     return [n for n, name in enumerate(calls) if n >= told and strike.fits(name)]
 
 

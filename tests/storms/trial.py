@@ -44,7 +44,7 @@ SETTLE_SECONDS = 2400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One question to the endpoint, and whether the answer was the new version's."""
+    """One question to the endpoint, and whether the answer was that of the version asked for."""
 
     call: int
     changes: int
@@ -83,9 +83,11 @@ class Run:
 class _Listener:
     """The Http port of the world, remembering what was answered."""
 
-    def __init__(self, world: World, asked: list[Asked]) -> None:
+    def __init__(self, world: World, asked: list[Asked], body: str) -> None:
+        """`body` is what a good answer holds."""
         self._world = world
         self._asked = asked
+        self._body = body
 
     def get(self, url: str, *, headers: Mapping[str, str], timeout_seconds: float) -> Answer:
         answer = self._world.http.get(url, headers=headers, timeout_seconds=timeout_seconds)
@@ -95,7 +97,7 @@ class _Listener:
                 call=len(history.calls) - 1,
                 changes=len(history.changes),
                 url=url,
-                good=answer.status == 200 and SHA in answer.body,
+                good=answer.status == 200 and self._body in answer.body,
             )
         )
         return answer
@@ -129,6 +131,7 @@ class Trial(Stage):
         self.name = name
         self.has_endpoint = load_balanced and probed
         self.inputs = dict(inputs or {})
+        self.operation = "deploy"
         self.runs: list[Run] = []
         self.asked: list[Asked] = []
         self.struck: list[str] = []
@@ -179,7 +182,10 @@ class Trial(Stage):
             "build_secrets": f"npm={CANARIES['build secret']}",
             "health_headers": f"X-Api-Key: {CANARIES['health header']}",
             **self.inputs,
+            "operation": self.operation,
         }
+        if self.operation in {"rollback", "restart"}:
+            chosen.update(ecr_repository="", build_secrets="")
         if not self.has_endpoint:
             chosen.update(health_path="", health_headers="", health_json="")
         return self._keep("main", lambda: self.deploy(env=_credentials(), **chosen))
@@ -210,7 +216,7 @@ class Trial(Stage):
         session = plugged_into(self.world)
         return app.Outside(
             session=lambda _: session,
-            http=_Listener(self.world, self.asked),
+            http=_Listener(self.world, self.asked, "" if self.operation == "rollback" else SHA),
             builder=self.world.builder,
             engine=self.engine,
             clock=self.world.clock,
