@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import platform
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from deploy_action import __version__, deploy, finish, inputs, plan, restart, rollback, verify
+from deploy_action import (
+    __version__,
+    deploy,
+    finish,
+    inputs,
+    intent,
+    plan,
+    restart,
+    rollback,
+    several,
+    verify,
+)
 from deploy_action.build import Source
 from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
 from deploy_action.gateways import Gateways, aws, github
@@ -22,12 +34,15 @@ from deploy_action.gateways.ecs import Ecs
 from deploy_action.gateways.elbv2 import Elbv2
 from deploy_action.gateways.iam import Iam
 from deploy_action.gateways.logs import LogGroups, Logs
+from deploy_action.gateways.memory import Memory
 from deploy_action.gateways.registries import Registries
 from deploy_action.gateways.s3 import S3
 from deploy_action.gateways.secrets import Secrets
+from deploy_action.gateways.shared_ecs import SharedEcs
+from deploy_action.group import Group
 from deploy_action.health import parse_header
-from deploy_action.intent import Intent
 from deploy_action.ports import Concurrently, in_turn
+from deploy_action.report.board import Board
 from deploy_action.report.console import Console
 from deploy_action.report.journal import Journal, Story
 from deploy_action.report.redact import Redactor
@@ -50,6 +65,8 @@ OPERATIONS = {
 CREDENTIAL_HEADERS = ("auth", "token", "key", "secret", "cookie", "pass")
 """Parts of the names of headers whose values are secrets."""
 CRASHED = 1
+NAMED = 3
+"""Services that stand in a title by their names."""
 SHORTEST_REAL_SECRET = 16
 """AWS keys have 40 characters; an emulator's `test` must not blot out every such word."""
 SECRETS_OF_THE_JOB = (
@@ -85,16 +102,18 @@ def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
         story = Story(service=environ.get("INPUT_SERVICE", ""), cluster="", run=inputs.run(environ))
         journal = Journal(console, redact, outside.clock, runner, story)
         return _fail(journal, error)
-    story = Story(service=given.service, cluster=given.cluster, run=inputs.run(environ))
+    story = Story(service=_title(given.service), cluster=given.cluster, run=inputs.run(environ))
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
     journal.record(rolled_back="false")
     runner.begin_state(outside.engine.own_container())
     source = Source(workspace=inputs.workspace(environ), run=story.run)
 
+    def work(mine: Inputs, gateways: Gateways, own: Journal, group: Group) -> None:
+        OPERATIONS[given.operation](mine, source, gateways, own, group)
+
     def release() -> None:
-        gateways = _gateways(given, environ, outside, journal)
-        OPERATIONS[given.operation](given, source, gateways, journal)
+        _play(work, given, environ, outside, journal, stream)
 
     return _ended(release, journal)
 
@@ -112,19 +131,53 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
         console.line(f"nothing to finish: {saved.verdict or 'no release was begun'}")
         return 0
     given = inputs.read(environ)
-    intent = Intent.from_text(saved.intent)
-    story = Story(service=given.service, cluster=given.cluster, run=inputs.run(environ))
+    intents = {each.service: each for each in intent.read(saved.intent)}
+    given = given.model_copy(update={"service": tuple(intents)})
+    story = Story(service=_title(given.service), cluster=given.cluster, run=inputs.run(environ))
     runner = github.RunnerFiles(environ)
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
-    story.facts.task_definition_arn = intent.task_definition
-    story.facts.previous_task_definition_arn = intent.baseline.task_definition
+
+    def work(mine: Inputs, gateways: Gateways, own: Journal, group: Group) -> None:
+        del group
+        begun = intents[mine.name]
+        own.story.facts.task_definition_arn = begun.task_definition
+        own.story.facts.previous_task_definition_arn = begun.baseline.task_definition
+        finish.finish(begun, mine, gateways, own)
 
     def complete() -> None:
-        gateways = _gateways(given, environ, outside, journal)
-        finish.finish(intent, given, gateways, journal)
+        _play(work, given, environ, outside, journal, stream)
 
     return _ended(complete, journal)
+
+
+def _play(
+    work: Callable[[Inputs, Gateways, Journal, Group], None],
+    given: Inputs,
+    environ: Mapping[str, str],
+    outside: Outside,
+    journal: Journal,
+    stream: TextIO,
+) -> None:
+    """Do the work for every service of the step."""
+    # A restart has nothing to go back to.
+    keeps = given.on_partial_failure == "keep" or not given.rollback_on_failure
+    group = Group(given.service, outside.clock, keeps=keeps or given.operation == "restart")
+    gateways = _gateways(given, environ, outside, journal, group)
+    if group.is_one:
+        work(given.of(given.name), gateways, journal, group)
+        return
+
+    def story(name: str, own: Journal) -> None:
+        work(given.of(name), gateways, own, group)
+
+    stories = {name: partial(story, name) for name in given.service}
+    board = Board(journal, given.service, group)
+    several.play(stories, group, board, journal, stream)
+
+
+def _title(services: Sequence[str]) -> str:
+    return f"{len(services)} services" if len(services) > NAMED else ", ".join(services)
 
 
 def _ended(work: Callable[[], None], journal: Journal) -> int:
@@ -159,9 +212,11 @@ def _end_of(work: Callable[[], None], signals: Signals) -> Exception | Cancelled
 
 
 def _gateways(
-    given: Inputs, environ: Mapping[str, str], outside: Outside, journal: Journal
+    given: Inputs, environ: Mapping[str, str], outside: Outside, journal: Journal, group: Group
 ) -> Gateways:
     session = outside.session(inputs.region(given, environ))
+    if not group.is_one:
+        group.when_checked = Memory(session).close
     if given.role_to_assume:
         _assume(given, given.role_to_assume, environ, outside, session, journal)
     try:
@@ -174,14 +229,16 @@ def _gateways(
     clients = aws.Clients(session)
     return Gateways(
         identity=identity,
-        ecs=Ecs(session, given.cluster),
+        ecs=Ecs(session, given.cluster)
+        if group.is_one
+        else SharedEcs(session, given.cluster, group.ask),
         ecr=Ecr(session, given.registry, outside.http),
         elbv2=Elbv2(session),
         logs=Logs(session),
         http=outside.http,
         builder=outside.builder,
         engine=outside.engine,
-        clock=outside.clock,
+        clock=outside.clock if group.is_one else group,
         concurrently=outside.concurrently,
         registries=Registries(clients, outside.http, given.registry),
         iam=Iam(clients),

@@ -15,14 +15,16 @@ Roll back   to the revision the service had, verified like a release
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy_action import diagnosis, images, settings, task_definition
+from deploy_action import diagnosis, images, settings, task_definition, together
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
+from deploy_action.group import Group
 from deploy_action.model import Definition, Json, ReleaseImage, revision_of, short_digest
 from deploy_action.move import Mover
 from deploy_action.prepare import Plan
@@ -39,25 +41,28 @@ SCALE_SECONDS = 600.0
 """For tasks that start or stop without a deployment; the shortest limit of a rollout."""
 
 
-def deploy(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
+def deploy(
+    inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, group: Group
+) -> None:
     """Return after a good end; raise ActionError otherwise."""
-    _Deploy(inputs, source, gateways, journal).run()
+    _Deploy(inputs, source, gateways, journal, group).run()
 
 
 class _Deploy:
     def __init__(
-        self, inputs: Inputs, source: Source, gateways: Gateways, journal: Journal
+        self, inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, group: Group
     ) -> None:
         self._inputs = inputs
         self._source = source
         self._gateways = gateways
         self._journal = journal
+        self._group = group
         self._drafter = Drafter(inputs, source, gateways, journal)
         self._proofs: dict[str, frozenset[str]] = {}
 
     def run(self) -> None:
         with nothing_started():
-            plan = self._drafter.check()
+            plan = together.agreed(self._drafter.check(), self._inputs, self._group, self._journal)
             release, references = self._obtain(plan)
             body = self._drafter.render(plan, references)
             if self._drafter.is_unchanged(plan, body):
@@ -70,29 +75,37 @@ class _Deploy:
         return self._succeed(plan, definition, release, proved)
 
     def _mover(self, plan: Plan) -> Mover:
-        return Mover(plan, self._proofs, self._inputs, self._gateways, self._journal)
+        return Mover(plan, self._proofs, self._inputs, self._gateways, self._journal, self._group)
 
     # ---- before the release ----
 
     def _obtain(self, plan: Plan) -> tuple[ReleaseImage | None, dict[str, str]]:
         """The image of this release, and the reference for every container that gets one."""
-        with self._journal.phase("Image") as phase:
-            pictures = self._drafter.choose(plan)
-            references = {name: image.reference for name, image in pictures.others.items()}
-            self._proofs = {name: image.digests for name, image in pictures.others.items()}
-            if pictures.release is None:
-                phase.result = ", ".join(references.values())
-                return None, references
-            release = images.obtain(pictures.release, plan, self._gateways, self._journal)
+        release, others = self._group.once("image", lambda: self._images(plan))
+        others = {name: others[name] for name in plan.other_images}
+        references = {name: image.reference for name, image in others.items()}
+        self._proofs = {name: image.digests for name, image in others.items()}
+        if release is not None:
             references |= dict.fromkeys(plan.containers, release.reference)
             self._proofs |= dict.fromkeys(plan.containers, release.digests)
             self._journal.record(
                 image=release.reference, image_digest=release.digest, image_uri=release.tagged
             )
+        return release, references
+
+    def _images(self, plan: Plan) -> tuple[ReleaseImage | None, Mapping[str, ReleaseImage]]:
+        """One build for all services, and the images that `container-name` spells out."""
+        asked = together.all_images(plan, self._group)
+        with self._journal.phase("Image") as phase:
+            pictures = self._drafter.choose(asked)
+            if pictures.release is None:
+                phase.result = ", ".join(image.reference for image in pictures.others.values())
+                return None, pictures.others
+            release = images.obtain(pictures.release, asked, self._gateways, self._journal)
             if self._inputs.latest_when == "pushed":
                 images.move_tags(self._inputs, release, self._gateways, self._journal)
             phase.result = short_digest(release.reference)
-        return release, references
+        return release, pictures.others
 
     def _unchanged(self, plan: Plan, release: ReleaseImage | None) -> None:
         self._journal.record(task_definition_arn=plan.running.arn)
@@ -149,11 +162,17 @@ class _Deploy:
             self._journal.story.changes = self._drafter.compare(plan, body)
             for line in self._journal.story.changes:
                 self._journal.say(line)
-            if self._journal.story.changes:
-                definition = self._registered(plan, body)
-            else:
+            if not self._journal.story.changes:
                 self._journal.say(f"{plan.running.revision} is deployed again as it is")
                 definition = plan.running
+            elif shared := together.running_already(body, self._group, self._gateways.ecs):
+                self._journal.say(f"{shared.revision} of the same family is exactly this")
+                definition = shared
+            else:
+                # Services that share a family share the revision.
+                definition = self._group.once(
+                    json.dumps(body, sort_keys=True), lambda: self._registered(plan, body)
+                )
             self._journal.record(task_definition_arn=definition.arn)
             phase.result = definition.revision
         return definition
@@ -197,7 +216,7 @@ class _Deploy:
     def _unverified(self, revision: str) -> None:
         self._journal.succeed(
             "deployed-unverified",
-            f"{self._inputs.service} is set to {revision}, but its desired count is 0: no task "
+            f"{self._inputs.name} is set to {revision}, but its desired count is 0: no task "
             "ran, so nothing could be verified, and no tag was moved.",
         )
 
@@ -205,6 +224,13 @@ class _Deploy:
         """Only a verified image gets here, unless the user chose `latest-when: pushed`."""
         if release is None or release.stored is None or self._inputs.latest_when == "pushed":
             return
+        self._group.arrive("Tags")
+        if bad := self._group.not_well():
+            self._journal.note(f"No tag was moved, because {bad} did not come to a good end.")
+            return
+        self._group.once("tags", lambda: self._move_tags(release))
+
+    def _move_tags(self, release: ReleaseImage) -> None:
         with self._journal.phase("Tags") as phase:
             moved = images.move_tags(self._inputs, release, self._gateways, self._journal)
             names = ", ".join(f"`{tag}`" for tag in moved)

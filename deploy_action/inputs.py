@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -34,6 +34,7 @@ BUILD_ONLY = (
     "context", "dockerfile", "target", "build_args", "build_secrets", "platform",
     "image_tag", "cache", "rebuild",
 )  # fmt: skip
+MOST_SERVICES = 100
 CACHE_TOKEN = "ACTIONS_RUNTIME_TOKEN"  # noqa: S105 - its name
 RUNNER_OWN = frozenset({"INPUT_ENTRYPOINT", "INPUT_ARGS"})
 """`with: entrypoint` and `with: args` belong to the runner, for every Docker action."""
@@ -152,11 +153,22 @@ def _path(value: str) -> str:
     return value
 
 
-def _one(value: str) -> str:
-    if re.search(r"[\s,]", value):
-        msg = f"{value!r} names more than one service; use one step for each"
+def _services(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if re.search(r"\s", value):
+            msg = f"{value!r} is not a name of a service; write one on each line"
+            raise ValueError(msg)
+    if not values:
+        msg = "no service is named"
         raise ValueError(msg)
-    return value
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        msg = f"{', '.join(map(repr, twice))} is given twice"
+        raise ValueError(msg)
+    if len(values) > MOST_SERVICES:
+        msg = f"{len(values)} services are given; one step takes at most {MOST_SERVICES}"
+        raise ValueError(msg)
+    return values
 
 
 def _spelling(name: str) -> str:
@@ -198,7 +210,8 @@ class Inputs(BaseSettings):
     audience: str = "sts.amazonaws.com"
 
     cluster: str = "default"
-    service: Annotated[str, AfterValidator(_one)]
+    service: Annotated[Items, AfterValidator(_services)]
+    on_partial_failure: Literal["rollback", "keep"] = "rollback"
 
     image: str | None = None
     ecr_repository: str | None = None
@@ -263,6 +276,30 @@ class Inputs(BaseSettings):
     rollback_on_failure: Flag = True
     on_cancel: Literal["rollback", "leave"] = "rollback"
     when_busy: Literal["wait", "fail"] = "wait"
+
+    _has_partners: bool = PrivateAttr(default=False)
+
+    @property
+    def name(self) -> str:
+        """The service, where these are the inputs of one."""
+        (name,) = self.service
+        return name
+
+    @property
+    def has_partners(self) -> bool:
+        """Whether other services are worked on in the same step."""
+        return self._has_partners
+
+    def of(self, name: str) -> Inputs:
+        """The inputs as they are meant for one of several services.
+
+        A full URL belongs to the first: it cannot be the address of all of them.
+        """
+        is_first = name == self.service[0]
+        update = {"service": (name,)} | ({} if is_first else {"health_url": None})
+        mine = self.model_copy(update=update)
+        mine._has_partners = len(self.service) > 1  # noqa: SLF001 - a copy of itself
+        return mine
 
     @classmethod
     def settings_customise_sources(

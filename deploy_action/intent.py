@@ -85,3 +85,12 @@ class Intent:
                 "started_at": datetime.fromisoformat(document["started_at"]),
             }
         )
+
+
+def read(text: str) -> list[Intent]:
+    """What a step saved: one intent, or a list of those of its services that are not done."""
+    if not text:
+        return []
+    document = json.loads(text)
+    each = document if isinstance(document, list) else [document]
+    return [Intent.from_text(json.dumps(one)) for one in each]

@@ -179,6 +179,8 @@ class Task:
     started_at: datetime | None
     stopped_at: datetime | None
     containers: tuple[Container, ...]
+    group: str = ""
+    """`service:NAME` for a task of a service."""
 
     @property
     def id(self) -> str:

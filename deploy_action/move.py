@@ -14,6 +14,7 @@ from deploy_action import cancel, diagnosis, settings
 from deploy_action.errors import (
     ActionError,
     AwsError,
+    Blocked,
     Cancelled,
     Failed,
     RollbackFailed,
@@ -24,6 +25,7 @@ from deploy_action.errors import (
 )
 from deploy_action.evidence import Evidence, collect
 from deploy_action.follow import Follower, Seen, Unreadable
+from deploy_action.group import Group, PartnerFailed
 from deploy_action.health import Endpoint, Expectation
 from deploy_action.intent import Before, Intent
 from deploy_action.launch import Launcher, superseded
@@ -42,7 +44,7 @@ from deploy_action.rollout import (
     convict,
 )
 from deploy_action.situation import Situation
-from deploy_action.watch import watch
+from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -58,6 +60,8 @@ class Trouble:
     what: str
     why: str
     fix: str
+    is_own: bool = True
+    """Whether it is this service that failed, and not one that goes back with it."""
 
 
 class Mover:
@@ -70,12 +74,14 @@ class Mover:
         inputs: Inputs,
         gateways: Gateways,
         journal: Journal,
+        group: Group,
     ) -> None:
         self._situation = situation
         self._proofs = proofs
         self._inputs = inputs
         self._gateways = gateways
         self._journal = journal
+        self._group = group
 
     def move(self, definition: Definition, *, force: bool) -> Proved | None:
         """The proof; None where the desired count is 0 and there is no task to look at.
@@ -85,11 +91,17 @@ class Mover:
         """
         launcher = Launcher(self._situation, self._inputs, self._gateways, self._journal)
         launcher.check_nobody_came()
+        # Nothing is touched before all are ready.
+        self._group.arrive("Release")
+        check_partners(self._situation.service.name, self._group)
         intent = self._intend(definition)
         try:
             follower = launcher.start(definition, intent, force=force)
             result = self._follow(definition, follower) or self._verify(definition, follower)
+            if not isinstance(result, Trouble):
+                result = self._agreed(follower) or result
             if isinstance(result, Trouble):
+                self._group.fail(f"{result.what} {result.why}")
                 raise self._undone(result, definition, follower)
         except Cancelled:
             cancel.let_go(intent, self._inputs, self._gateways, self._journal)
@@ -119,7 +131,7 @@ class Mover:
     def _follow(self, definition: Definition, follower: Follower) -> Trouble | None:
         with self._journal.phase("Follow") as phase:
             end = watch(
-                follower.look,
+                lambda: self._look(follower),
                 clock=self._gateways.clock,
                 journal=self._journal,
                 limit_seconds=self._situation.limit_seconds,
@@ -140,7 +152,7 @@ class Mover:
                     self._claim(definition),
                     self._gateways,
                     self._journal,
-                    lambda: _no_longer(follower),
+                    lambda: self._group.takes_back() or _no_longer(follower),
                 )
             except Interrupted as interrupted:
                 phase.failed = True
@@ -151,6 +163,23 @@ class Mover:
             phase.result = proved.sentences[-1]
         return proved
 
+    def _look(self, follower: Follower) -> Look[Seen | PartnerFailed]:
+        """At the rollout, unless another service of the step takes this one back."""
+        if partner := self._group.takes_back():
+            return Look(f"going back with {partner.by}", partner)
+        seen = follower.look()
+        return Look(seen.line, seen.end, soon=seen.soon)
+
+    def _agreed(self, follower: Follower) -> Trouble | None:
+        """None once every service of the step came to a good end; all or nothing."""
+        if self._group.is_one or self._group.keeps:
+            return None
+        self._journal.progress(0, "well, and waits for the others")
+        self._group.arrive("Verify", or_failure=True)
+        # The others took their time: somebody may have come meanwhile.
+        end = self._group.takes_back() or _no_longer(follower)
+        return self._trouble(end, follower) if end else None
+
     # ---- after a failure ----
 
     def _trouble(self, end: object, follower: Follower) -> Trouble:
@@ -159,6 +188,16 @@ class Mover:
         match end:
             case Replaced(by=by):
                 raise superseded(name, by)
+            case PartnerFailed(by=by, reason=reason):
+                return Trouble(
+                    end=RolledBack,
+                    what=f"{name} goes back because {by} failed.",
+                    why=f"One service of this step failed, and it is all or nothing. {by}: "
+                    f"{reason}",
+                    fix=f"Correct {by}. To keep the services that did well, set "
+                    "`on-partial-failure: keep`.",
+                    is_own=False,
+                )
             case Unreadable(error=error):
                 raise Unknown(
                     f"The release of {name} could not be followed to its end.",
@@ -210,8 +249,9 @@ class Mover:
         """Evidence before undo; then the error that tells the true end."""
         evidence = Evidence()
         try:
-            evidence = self._evidence(definition, follower)
-            trouble = self._explained(trouble, evidence)
+            if trouble.is_own:
+                evidence = self._evidence(definition, follower)
+                trouble = self._explained(trouble, evidence)
         except Exception as error:  # noqa: BLE001 - what explains must not keep us from undoing
             self._journal.say(f"going on without an explanation: {type(error).__name__}: {error}")
         name = self._situation.service.name
@@ -323,6 +363,16 @@ class Mover:
             successes=self._inputs.health_successes,
             interval_seconds=self._inputs.health_interval_seconds,
             budget_seconds=self._inputs.health_timeout_seconds,
+        )
+
+
+def check_partners(name: str, group: Group) -> None:
+    """Stop before the first write where another service of the step cannot go."""
+    if partner := group.failed_partner():
+        raise Blocked(
+            f"{name} was not touched, because {partner.by} cannot be released.",
+            why=f"The services of one step are released together. {partner.by}: {partner.reason}",
+            fix=f"Correct {partner.by}, or give it a step of its own.",
         )
 
 

@@ -8,6 +8,7 @@ from deploy_action import settings
 from deploy_action.build import Source, ToBuild
 from deploy_action.deploy import nothing_started
 from deploy_action.draft import Drafter, Pictures
+from deploy_action.group import Group
 from deploy_action.prepare import Plan
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 NEXT = "the next revision"
 
 
-def plan(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
+def plan(
+    inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, group: Group
+) -> None:
     """Tell what `deploy` would do with these inputs."""
+    del group
     drafter = Drafter(inputs, source, gateways, journal)
     with nothing_started():
         prepared = drafter.check()
@@ -38,7 +42,7 @@ def plan(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -
     what = (
         "nothing would change" if unchanged else f"it would move from {prepared.running.revision}"
     )
-    journal.succeed("planned", f"A plan for {inputs.service}; nothing was written: {what}.")
+    journal.succeed("planned", f"A plan for {inputs.name}; nothing was written: {what}.")
 
 
 def _image_sentence(pictures: Pictures) -> str:

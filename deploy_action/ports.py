@@ -13,6 +13,10 @@ from enum import Enum
 from typing import Literal, Protocol, TypeVar
 
 T = TypeVar("T")
+K = TypeVar("K")
+
+Batch = Callable[[Sequence[K]], Mapping[K, T | Exception]]
+"""One question about many things: an answer or an error for each."""
 
 
 class Clock(Protocol):
@@ -201,6 +205,13 @@ class Concurrently(Protocol):
 
     def __call__(self, calls: Sequence[Callable[[], T]]) -> list[T]:
         """The results in the order of the calls; what one of them raises is raised."""
+
+
+class Ask(Protocol):
+    """Asks about one thing, perhaps together with others who ask alike."""
+
+    def __call__(self, batch: Batch[K, T], key: K) -> T:
+        """The answer for `key`; raise its error."""
 
 
 def in_turn(calls: Sequence[Callable[[], T]]) -> list[T]:

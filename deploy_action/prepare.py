@@ -169,6 +169,11 @@ def _containers(
             others[name.strip()] = image.strip()
         else:
             plain.append(name)
+    if inputs.has_partners:
+        # A name may be meant for another service; one that fits none is found out later.
+        names = task_definition.container_names(base)
+        plain = [name for name in plain if name in names]
+        others = {name: image for name, image in others.items() if name in names}
     if plain or (others and not (inputs.image or inputs.ecr_repository)):
         return tuple(plain), others
     behind = [lb.container for lb in service.load_balancing if lb.container]

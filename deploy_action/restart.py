@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deploy_action.build import Source
 from deploy_action.deploy import nothing_started
+from deploy_action.group import Group
 from deploy_action.move import Mover
 from deploy_action.prepare import look_over
 from deploy_action.report.journal import span
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from deploy_action.report.journal import Journal
 
 
-def restart(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
+def restart(
+    inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, group: Group
+) -> None:
     """Return after a good end; raise ActionError otherwise.
 
     A restart has no other revision to go back to, so a failure is told and left:
@@ -30,16 +33,16 @@ def restart(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal
         arn = now.running.arn
         journal.record(task_definition_arn=arn, previous_task_definition_arn=arn)
         phase.result = f"{inputs.cluster}/{now.service.name} runs {now.running.revision}"
-    proved = Mover(now, {}, inputs, gateways, journal).move(now.running, force=True)
+    proved = Mover(now, {}, inputs, gateways, journal, group).move(now.running, force=True)
     if proved is None:
         journal.succeed(
             "deployed-unverified",
-            f"{inputs.service} has a desired count of 0: there was no task to restart.",
+            f"{inputs.name} has a desired count of 0: there was no task to restart.",
         )
         return
     journal.story.verification = list(proved.sentences)
     journal.succeed(
         "restarted",
-        f"{inputs.service} runs new tasks of {now.running.revision}, verified, "
+        f"{inputs.name} runs new tasks of {now.running.revision}, verified, "
         f"after {span(journal.seconds)}.",
     )

@@ -10,6 +10,7 @@ from deploy_action.build import Source
 from deploy_action.deploy import nothing_started
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.gateways.ecr import split_reference
+from deploy_action.group import Group
 from deploy_action.model import Definition, revision_of
 from deploy_action.move import Mover
 from deploy_action.prepare import look_over
@@ -27,7 +28,9 @@ ALTERNATIVES = 5
 """Revisions of the family that a refusal names."""
 
 
-def rollback(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
+def rollback(
+    inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, group: Group
+) -> None:
     """Return after a good end; raise ActionError otherwise. No tag is moved."""
     del source
     with nothing_started(), journal.phase("Check") as phase:
@@ -42,19 +45,19 @@ def rollback(inputs: Inputs, source: Source, gateways: Gateways, journal: Journa
             task_definition_arn=target.arn,
             previous_task_definition_arn=now.baseline.task_definition,
         )
-        phase.result = f"{inputs.cluster}/{inputs.service} goes to {target.revision}"
+        phase.result = f"{inputs.cluster}/{inputs.name} goes to {target.revision}"
     if target.arn == now.running.arn:
         raise Blocked(
-            f"{inputs.service} already runs {target.revision}.",
+            f"{inputs.name} already runs {target.revision}.",
             why="That is the revision to go back to.",
             fix="Name another one in `rollback-to`, or use `operation: restart`.",
         )
     owed = _owed(now)
-    proved = Mover(owed, {}, inputs, gateways, journal).move(target, force=False)
+    proved = Mover(owed, {}, inputs, gateways, journal, group).move(target, force=False)
     if proved is None:
         journal.succeed(
             "deployed-unverified",
-            f"{inputs.service} is set to {target.revision}, but its desired count is 0: no task "
+            f"{inputs.name} is set to {target.revision}, but its desired count is 0: no task "
             "ran, so nothing could be verified.",
         )
         return
@@ -66,7 +69,7 @@ def rollback(inputs: Inputs, source: Source, gateways: Gateways, journal: Journa
         )
     journal.succeed(
         "deployed",
-        f"{inputs.service} is back on {target.revision}, verified, after {span(journal.seconds)}.",
+        f"{inputs.name} is back on {target.revision}, verified, after {span(journal.seconds)}.",
     )
 
 
@@ -92,7 +95,7 @@ def _target(inputs: Inputs, now: Situation, gateways: Gateways) -> tuple[Definit
             previous, now, gateways
         ), "the running revision names it as the one before"
     raise Blocked(
-        f"There is no revision that {inputs.service} is known to have run well before.",
+        f"There is no revision that {inputs.name} is known to have run well before.",
         why="ECS lists no earlier completed deployment, and the running revision names none.",
         fix=f"Name one in `rollback-to`. {_alternatives(now, gateways)}",
     )

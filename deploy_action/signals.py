@@ -64,12 +64,13 @@ class Signals:
         is_last = self._ticks * self._insist_every >= self._last_word_after
         if is_last:
             self.hold()
-        if is_last or not _is_handled(sys.exception()):
+        if is_last or not is_letting_go():
             raise Cancelled(self._number)
 
 
-def _is_handled(error: BaseException | None) -> bool:
-    """Whether the exception that is being handled came from a signal, or while that was handled."""
+def is_letting_go() -> bool:
+    """Whether what runs was called to handle a signal."""
+    error = sys.exception()
     while error is not None and not isinstance(error, Cancelled):
         error = error.__context__
     return error is not None

@@ -67,10 +67,10 @@ def survey(inputs: Inputs, gateways: Gateways, journal: Journal) -> Situation:
 def find_service(inputs: Inputs, gateways: Gateways) -> Service:
     """The service as it is, or Blocked with what may have been meant."""
     try:
-        return gateways.ecs.service(inputs.service)
+        return gateways.ecs.service(inputs.name)
     except AwsError as error:
         if error.refusal is Refusal.DENIED:
-            raise _denied(inputs.service, error, gateways) from error
+            raise _denied(inputs.name, error, gateways) from error
         if error.refusal is not Refusal.MISSING:
             raise
         identity = gateways.identity
@@ -83,9 +83,9 @@ def find_service(inputs: Inputs, gateways: Gateways) -> Service:
                 fix="Correct `cluster`, or the region and the credentials.",
             ) from error
         raise Blocked(
-            f"There is no service {inputs.service!r}.",
+            f"There is no service {inputs.name!r}.",
             why=f"ECS knows none of that name in {where}.",
-            fix=_near(inputs.service, _service_names(gateways)),
+            fix=_near(inputs.name, _service_names(gateways)),
         ) from error
 
 
@@ -159,7 +159,7 @@ def _settle(service: Service, inputs: Inputs, gateways: Gateways, journal: Journ
     )
 
     def look() -> Look[Service]:
-        latest = gateways.ecs.service(inputs.service)
+        latest = gateways.ecs.service(inputs.name)
         primary = latest.primary
         if primary is None or not _is_moving(latest):
             return Look("it has settled", latest)
@@ -235,6 +235,9 @@ def find_endpoint(
                 headers=headers,
                 found=f"`health-path` on load balancer {address.load_balancer}",
             )
+    if inputs.has_partners and not groups:
+        journal.note(f"{service.name} has no load balancer, so `health-path` is not asked of it.")
+        return None
     raise Blocked(
         "`health-path` has no host to be asked from.",
         why="The service has no load balancer."

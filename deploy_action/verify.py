@@ -9,6 +9,7 @@ from deploy_action.build import Source
 from deploy_action.deploy import nothing_started
 from deploy_action.errors import AwsError, Failed
 from deploy_action.gateways.ecr import digests
+from deploy_action.group import Group
 from deploy_action.model import Definition, Service, revision_of, short_digest
 from deploy_action.proof import Claim, NotProved, prove
 from deploy_action.rollout import describe_stop, is_fatal
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 STOPS_SHOWN = 3
 
 
-def verify(inputs: Inputs, source: Source, gateways: Gateways, journal: Journal) -> None:
+def verify(
+    inputs: Inputs, source: Source, gateways: Gateways, journal: Journal, group: Group
+) -> None:
     """Return if the service is well; raise Failed with every problem otherwise."""
+    del group
     with nothing_started():
         with journal.phase("Check") as phase:
             service = find_service(inputs, gateways)

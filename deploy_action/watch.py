@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from deploy_action.ports import Clock
-from deploy_action.report.journal import Journal, span
+from deploy_action.report.journal import Journal
 
 T = TypeVar("T")
 
@@ -49,10 +49,10 @@ def watch(
         now = clock.monotonic()
         elapsed = now - started
         if seen.line and seen.line != said:
-            journal.say(f"{span(elapsed):>9}  {seen.line}")
+            journal.progress(elapsed, seen.line)
             said, said_at = seen.line, now
         elif now - said_at >= REMIND_AFTER_SECONDS:
-            journal.say(f"{span(elapsed):>9}  still {said or 'waiting'}")
+            journal.progress(elapsed, f"still {said or 'waiting'}")
             said_at = now
         if seen.end is not None:
             return seen.end

@@ -85,13 +85,35 @@ class Ecs:
 
     def service(self, name: str) -> Service:
         """The service as it is now; AwsError with MISSING where there is none."""
+        found = self.services([name])[name]
+        if isinstance(found, AwsError):
+            raise found
+        return found
+
+    def services(self, names: Sequence[str]) -> dict[str, Service | AwsError]:
+        """Up to ten services, each as it is now, or AwsError with MISSING."""
         with answering("ecs:DescribeServices"):
-            answer = self._reads.describe_services(cluster=self.cluster, services=[name])
-        for found in answer.get("services", []):
-            return _service(found)
+            answer = self._reads.describe_services(cluster=self.cluster, services=list(names))
+            raw = answer.get("services", [])
+            # One name, one answer: what it is called in there says nothing more.
+            found = (
+                dict(zip(names, raw, strict=False))
+                if len(names) == 1
+                else {each.get("serviceName", ""): each for each in raw}
+            )
         failures = answer.get("failures", [])
-        reason = failures[0].get("reason", "") if failures else "the answer names no service"
-        raise AwsError("ecs:DescribeServices", Refusal.MISSING, reason, f"no service {name!r}")
+        reasons = {f.get("arn", "").rpartition("/")[2]: f.get("reason", "") for f in failures}
+        return {
+            name: _service(found[name])
+            if name in found
+            else AwsError(
+                "ecs:DescribeServices",
+                Refusal.MISSING,
+                reasons.get(name) or next(iter(reasons.values()), "the answer names no service"),
+                f"no service {name!r}",
+            )
+            for name in names
+        }
 
     def service_names(self) -> list[str]:
         """Names of the services in the cluster, at most the first hundred."""
@@ -188,11 +210,17 @@ class Ecs:
 
     def service_deployment(self, arn: str) -> ServiceDeployment | None:
         """One service deployment; None where it is not (or not yet) visible."""
+        return self.service_deployments([arn])[arn]
+
+    def service_deployments(self, arns: Sequence[str]) -> dict[str, ServiceDeployment | None]:
+        """Up to twenty service deployments; None for what is not (or not yet) visible."""
         with answering("ecs:DescribeServiceDeployments"):
-            answer = self._reads.describe_service_deployments(serviceDeploymentArns=[arn])
-        for found in answer.get("serviceDeployments", []):
-            return _service_deployment(found)
-        return None
+            answer = self._reads.describe_service_deployments(serviceDeploymentArns=list(arns))
+        seen = [_service_deployment(each) for each in answer.get("serviceDeployments", [])]
+        if len(arns) == 1:
+            return {arns[0]: seen[0] if seen else None}
+        found = {each.arn: each for each in seen}
+        return {arn: found.get(arn) for arn in arns}
 
     def service_deployments_since(self, name: str, since: datetime) -> list[str]:
         """ARNs of the service deployments created since then, newest first."""
@@ -249,6 +277,19 @@ class Ecs:
                 desiredStatus="STOPPED" if stopped else "RUNNING",
             )
             return [arn for page in pages for arn in page.get("taskArns", [])]
+
+    def task_arns_in_cluster(self, *, stopped: bool, at_most_pages: int) -> list[str] | None:
+        """ARNs of all tasks in the cluster; None where they fill more pages than that."""
+        found: list[str] = []
+        wanted: Any = {"desiredStatus": "STOPPED" if stopped else "RUNNING"}
+        for _ in range(at_most_pages):
+            with answering("ecs:ListTasks"):
+                answer = self._reads.list_tasks(cluster=self.cluster, **wanted)
+            found += answer.get("taskArns", [])
+            if not answer.get("nextToken"):
+                return found
+            wanted["nextToken"] = answer["nextToken"]
+        return None
 
     def tasks(self, arns: Sequence[str]) -> list[Task]:
         """The tasks with these ARNs, as far as ECS still knows them."""
@@ -381,6 +422,7 @@ def _task(raw: Any) -> Task:  # noqa: ANN401 - the shape of botocore
     return Task(
         arn=raw["taskArn"],
         started_by=raw.get("startedBy", ""),
+        group=raw.get("group", ""),
         task_definition=raw.get("taskDefinitionArn", ""),
         last_status=raw.get("lastStatus", ""),
         health=raw.get("healthStatus", "UNKNOWN"),

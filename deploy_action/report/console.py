@@ -26,6 +26,12 @@ class Console:
     def __init__(self, stream: TextIO, redact: Redactor) -> None:
         self._stream = stream
         self._redact = redact
+        self.is_brief = False
+        """Whether what went well needs no line."""
+
+    def progress(self, elapsed: str, text: str) -> None:
+        """A line about something that is being waited for."""
+        self.line(f"{elapsed:>9}  {text}")
 
     def line(self, text: str = "") -> None:
         """One or more lines of ours."""

@@ -124,6 +124,8 @@ class Story:
     evidence: list[str] = field(default_factory=list)
     log_tail: list[str] = field(default_factory=list)
     """Last lines of the failed container."""
+    services: list[Story] = field(default_factory=list)
+    """The story of each, where the step has several services."""
 
 
 class Journal:
@@ -182,9 +184,17 @@ class Journal:
             self._open.lines.append(text)
         self.console.line(text)
 
+    def progress(self, seconds: float, text: str) -> None:
+        """What was seen after so many seconds of waiting."""
+        if self._open:
+            self._open.lines.append(f"{span(seconds):>9}  {text}")
+        self.console.progress(span(seconds), text)
+
     def check(self, checked: Checked, width: int = 0) -> None:
         """What a check found, with its name in a column of this width."""
         self.story.checks.append(checked)
+        if self.console.is_brief and checked.mark not in "✗!":
+            return
         fix = f" Fix: {checked.fix}" if checked.fix and not checked.is_refusal else ""
         self.say(f"{checked.mark} {checked.name:{width}}  {checked.text}{fix}")
 
@@ -252,10 +262,15 @@ class Journal:
 
     def document(self) -> dict[str, Any]:
         """The report as a JSON value."""
-        document = dataclasses.asdict(self.story)
-        for phase in document["phases"]:
-            del phase["lines"]
-        return {**document.pop("facts"), **document}
+        document = _document(dataclasses.asdict(self.story))
+        document["services"] = [_document(each) for each in document["services"]]
+        return document
+
+
+def _document(story: dict[str, Any]) -> dict[str, Any]:
+    for phase in story["phases"]:
+        del phase["lines"]
+    return {**story.pop("facts"), **story}
 
 
 def span(seconds: float) -> str:

@@ -1,0 +1,101 @@
+"""One operation on all services of a step: side by side, with one end for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TextIO
+
+from deploy_action.errors import (
+    ActionError,
+    Blocked,
+    BuildFailed,
+    Failed,
+    InvalidInput,
+    RollbackFailed,
+    RolledBack,
+    Superseded,
+    TimedOut,
+    Unhealthy,
+    Unknown,
+)
+from deploy_action.group import Group
+from deploy_action.report.board import Board
+from deploy_action.report.journal import Journal
+
+WORST_FIRST: tuple[type[ActionError], ...] = (
+    RollbackFailed,
+    Unknown,
+    Failed,
+    Unhealthy,
+    TimedOut,
+    RolledBack,
+    Superseded,
+    BuildFailed,
+    Blocked,
+    InvalidInput,
+)
+"""Which end of one service is the end of the step."""
+BEST_LAST = ("deployed-unverified", "deployed", "restarted", "verified", "planned", "unchanged")
+"""Which good end of one service is the end of the step."""
+
+
+def play(
+    stories: Mapping[str, Callable[[Journal], None]],
+    group: Group,
+    board: Board,
+    journal: Journal,
+    stream: TextIO,
+) -> None:
+    """Play the story of each service; then return or raise as the step ends."""
+    journals = {name: board.journal_of(name, stream) for name in stories}
+    group.before_pause = board.tell_states
+    try:
+        group.run({name: partial(story, journals[name]) for name, story in stories.items()})
+    finally:
+        journal.story.services = list(board.stories.values())
+        for name, end in group.ends.items():
+            if isinstance(end, ActionError):
+                journals[name].fail(end)
+        journal.story.rollback = " ".join(
+            story.rollback for story in board.stories.values() if story.rollback
+        )
+    errors = {}
+    for name, end in group.ends.items():
+        if isinstance(end, ActionError):
+            errors[name] = end
+        elif end is not None:
+            raise end
+    if errors:
+        raise joint(errors, len(stories))
+    _succeed(board, journal)
+
+
+def joint(errors: Mapping[str, ActionError], count: int) -> ActionError:
+    """The end of the step, made of those of its services."""
+    worst = min(errors, key=lambda name: WORST_FIRST.index(type(errors[name])))
+    error = errors[worst]
+    if len({each.what for each in errors.values()}) == 1 and len(errors) == count:
+        return error
+    others = [f"{name}: {each.verdict}: {each.what}" for name, each in errors.items()]
+    return type(error)(
+        f"{len(errors)} of {count} services did not come to a good end. {error.what}",
+        why="\n".join([error.why, *(f"- {line}" for line in others if len(errors) > 1)]),
+        fix=error.fix,
+        evidence=error.evidence,
+    )
+
+
+def _succeed(board: Board, journal: Journal) -> None:
+    verdicts = {name: story.facts.verdict for name, story in board.stories.items()}
+    known = [verdict for verdict in BEST_LAST if verdict in verdicts.values()]
+    sentences = [story.what for story in board.stories.values()]
+    if known:
+        journal.story.verification = sentences
+        journal.succeed(known[0], f"{len(verdicts)} services: {', '.join(verdicts)}.")
+        return
+    # The post step reaches no verdict.
+    endings = [story.ending for story in board.stories.values()]
+    journal.story.ending = "put back" if "put back" in endings else endings[0]
+    journal.story.what = "\n".join(sentences)
+    journal.console.line(journal.story.what)
