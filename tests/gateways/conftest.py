@@ -10,6 +10,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import requests
 from docker.errors import DockerException
 
 from deploy_action.gateways.clock import SystemClock
+from deploy_action.gateways.ecr import MEDIA_TYPES
 from dev.places import BUILDX, MINISTACK_ENVIRONMENT
 from tests.gateways.builds import GOOD, Bench
 
@@ -167,15 +169,27 @@ class EcrOfMiniStack:
     def manifest(self, repository: str, tag: str) -> requests.Response:
         return requests.get(
             f"http://{self.host}/v2/{repository}/manifests/{tag}",
-            headers={"Accept": "application/vnd.docker.distribution.manifest.v2+json"},
+            headers={"Accept": ", ".join(MEDIA_TYPES)},
             timeout=5,
         )
 
 
 @pytest.fixture(scope="session")
 def ecr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcrOfMiniStack]:
+    with _ministack(tmp_path_factory.mktemp("ministack") / "log.txt") as ecr:
+        yield ecr
+
+
+@pytest.fixture(scope="session")
+def other_ecr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EcrOfMiniStack]:
+    """A registry that has nothing in common with the first."""
+    with _ministack(tmp_path_factory.mktemp("ministack") / "log.txt") as ecr:
+        yield ecr
+
+
+@contextmanager
+def _ministack(log: Path) -> Iterator[EcrOfMiniStack]:
     port = _free_port()
-    log = tmp_path_factory.mktemp("ministack") / "log.txt"
     with (
         log.open("wb") as output,
         subprocess.Popen(
@@ -205,6 +219,7 @@ def _client(port: int) -> Any:  # noqa: ANN401 - typed only with the stubs of de
         aws_secret_access_key="test",
     )
     client.create_repository(repositoryName="web")
+    client.create_repository(repositoryName="promoted")
     client.create_repository(repositoryName="frozen", imageTagMutability="IMMUTABLE")
     return client
 

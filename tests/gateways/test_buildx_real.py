@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ import pytest
 from docker.errors import ImageNotFound
 
 from deploy_action.gateways.buildx import Buildx
-from deploy_action.ports import Build, BuildStep, Cache, RegistryLogin
+from deploy_action.gateways.engine import DockerEngine
+from deploy_action.ports import Build, BuildError, BuildStep, Cache, RegistryLogin
 from dev.base_images import python_image
 from dev.places import BUILDX
 from tests.gateways.builds import BROKEN, GOOD, PLAIN, Bench, Cancelled
@@ -112,6 +114,75 @@ def test_an_inline_cache_is_written_and_read(real: Real) -> None:
     digest = real.bench.build(again, real.login)
 
     assert real.ecr.manifest("web", "again").headers["Docker-Content-Digest"] == digest
+
+
+def index(real: Real, tag: str) -> str:
+    """Push an index of two platforms; its digest."""
+    real.write("FROM scratch\nCOPY app.txt /\n")
+    parts = []
+    for platform in ("linux/amd64", "linux/arm64"):
+        build = replace(
+            real.plan(f"{tag}-{platform[6:]}"), platform=platform, labels={"for": platform}
+        )
+        real.bench.build(build, real.login)
+        parts.append(build.tag)
+    name = f"{real.ecr.host}/web:{tag}"
+    arguments = [str(BUILDX), "imagetools", "create", "--tag", name, *parts]
+    subprocess.run(arguments, check=True, capture_output=True)
+    return real.bench.gateway().resolve(name, [real.login])
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("is_index", [False, True], ids=["one image", "an index"])
+@pytest.mark.parametrize("is_far", [False, True], ids=["beside it", "in another registry"])
+def test_copies_byte_for_byte_without_an_engine(
+    real: Real, other_ecr: EcrOfMiniStack, *, is_index: bool, is_far: bool
+) -> None:
+    tag = f"copy-{is_index}-{is_far}".lower()
+    if is_index:
+        digest = index(real, tag)
+    else:
+        real.write("FROM scratch\nCOPY app.txt /\n")
+        digest = real.bench.build(real.plan(tag), real.login)
+    target = other_ecr if is_far else real.ecr
+    real.bench.environ = {**real.bench.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"}
+    logins = [real.login, replace(real.login, host=target.host)]
+
+    real.bench.gateway().copy(
+        f"{real.ecr.host}/web@{digest}", f"{target.host}/promoted:{tag}", logins
+    )
+
+    found = target.manifest("promoted", tag)
+    assert found.headers["Docker-Content-Digest"] == digest
+    assert found.content == real.ecr.manifest("web", tag).content
+    assert real.bench.gateway().resolve(f"{target.host}/promoted:{tag}", logins) == digest
+    for child in found.json().get("manifests", []):
+        assert target.manifest("promoted", child["digest"]).status_code == 200
+
+
+@pytest.mark.docker
+def test_what_cannot_be_copied_is_said(real: Real) -> None:
+    with pytest.raises(BuildError, match="not found"):
+        real.bench.gateway().resolve(f"{real.ecr.host}/web:nothing", [real.login])
+
+    real.write("FROM scratch\nCOPY app.txt /\n")
+    digest = real.bench.build(real.plan("lonely"), real.login)
+    with pytest.raises(BuildError, match="nowhere"):
+        real.bench.gateway().copy(
+            f"{real.ecr.host}/web@{digest}", f"{real.ecr.host}/nowhere:one", [real.login]
+        )
+
+
+@pytest.mark.docker
+def test_a_name_taken_off_its_image_leaves_the_cache(real: Real) -> None:
+    real.bench.build(real.plan("kept"), real.login)
+    DockerEngine({}).forget_image(real.plan("kept").tag)
+    real.bench.steps.clear()
+
+    real.bench.build(real.plan("kept"), real.login)
+
+    cached = [step.name.split()[2] for step in real.bench.steps if step.cached]
+    assert cached[-3:] == ["RUN", "RUN", "COPY"]
 
 
 @pytest.mark.docker

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from tests.scenarios.stage import GOOD, SHA, Stage
+from tests.scenarios.stories import POLICY
 from tests.simulator import Behaviour, faults
+from tests.simulator.policy import without
 
 
 def calls(stage: Stage, name: str) -> list[Mapping[str, object]]:
@@ -105,7 +107,7 @@ def test_a_build_leaves_no_image_in_the_engine(stage: Stage) -> None:
 
 
 def test_a_build_that_fails_leaves_no_image_in_the_engine_either(stage: Stage) -> None:
-    stage.world.deny("ecr:PutImage")
+    stage.world.obey(without(POLICY, "ecr:PutImage"))
 
     assert stage.deploy().verdict == "build-failed"
     assert stage.engine.images == set()
