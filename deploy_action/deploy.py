@@ -24,7 +24,7 @@ from deploy_action import diagnosis, images, settings, task_definition, together
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
-from deploy_action.group import Group
+from deploy_action.group import Group, Point
 from deploy_action.model import Definition, Json, ReleaseImage, revision_of, short_digest
 from deploy_action.move import Mover
 from deploy_action.prepare import Plan
@@ -224,7 +224,7 @@ class _Deploy:
         """Only a verified image gets here, unless the user chose `latest-when: pushed`."""
         if release is None or release.stored is None or self._inputs.latest_when == "pushed":
             return
-        self._group.arrive("Tags")
+        self._group.arrive(Point.CONCLUDED)
         if bad := self._group.not_well():
             self._journal.note(f"No tag was moved, because {bad} did not come to a good end.")
             return

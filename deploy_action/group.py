@@ -10,10 +10,11 @@ A group of one plays its story directly; then nothing here waits.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,6 +31,15 @@ BEAT_SECONDS = 1.0
 """Sleeps end together on this beat, so that what is read after them is read for all at once."""
 LET_GO_SECONDS = 3.5
 """After a cancellation; the runner kills 7.5 s after its first signal, and stories undo in turn."""
+
+
+class Point(IntEnum):
+    """Where stories wait for each other, in this order; one may pass by without a stop."""
+
+    CHECKED = 1
+    READY = 2
+    VERIFIED = 3
+    CONCLUDED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +85,10 @@ class Group:
     """What each service lets the others see, by its name."""
     ends: dict[str, BaseException | None] = field(default_factory=dict)
     """What each story ended with; None is a good end."""
-    _failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why services failed, by their names, the first to fail first."""
     _stories: dict[greenlet, _Story] = field(default_factory=dict)
-    _arrived: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _reached: dict[str, int] = field(default_factory=dict)
     _done: dict[Hashable, _Done] = field(default_factory=dict)
     _hub: greenlet | None = None
     _is_cancelled: bool = False
@@ -88,18 +99,19 @@ class Group:
 
     # ---- what a story may ask ----
 
-    def arrive(self, point: str, *, or_failure: bool = False) -> None:
-        """Wait until every other story has come here or has ended, or one of them has failed."""
+    def arrive(self, point: Point, *, or_failure: bool = False) -> None:
+        """Wait until every other story has come so far or has ended, or one of them has failed."""
         story = self._current()
         if story is None or self._is_hurried():
             return
-        self._arrived[point].add(story.name)
-        gone = self._arrived[point]
+        self._reached[story.name] = point
         story.is_there = lambda: (
-            (or_failure and bool(self._failures))
-            or all(name in gone or name in self.ends for name in self.names)
+            (or_failure and bool(self.failures))
+            or all(name in self.ends or self._reached.get(name, 0) >= point for name in self.names)
         )
         self._pause()
+        called, self.when_checked = self.when_checked, lambda: None
+        called()
 
     def once(self, what: Hashable, work: Callable[[], T]) -> T:
         """What `work` returned or raised to the first that came with it; the others wait."""
@@ -131,14 +143,14 @@ class Group:
         """Say at once that this service failed, before it is looked into and undone."""
         story = self._current()
         if story is not None:
-            self._failures.setdefault(story.name, reason)
+            self.failures.setdefault(story.name, reason)
 
     def failed_partner(self) -> PartnerFailed | None:
         """The first of the other services that failed."""
         story = self._current()
         own = story.name if story else ""
         return next(
-            (PartnerFailed(by=n, reason=r) for n, r in self._failures.items() if n != own), None
+            (PartnerFailed(by=n, reason=r) for n, r in self.failures.items() if n != own), None
         )
 
     def takes_back(self) -> PartnerFailed | None:
@@ -201,7 +213,7 @@ class Group:
         self.ends[name] = end
         if isinstance(end, Exception) and not isinstance(end, Superseded | Unknown):
             # Whoever was replaced, or cannot be read, says nothing against the release.
-            self._failures.setdefault(name, str(end))
+            self.failures.setdefault(name, str(end))
 
     def _step(self) -> None:
         """Let one story go on; where none can, find out what they wait for."""
@@ -212,7 +224,6 @@ class Group:
         elif any(s.question for s in waiting):
             self._answer_all([s for s in waiting if s.question])
         elif there := [s for s in waiting if s.is_there and s.is_there()]:
-            self._checked()
             for story in there:
                 story.is_there, story.resume = None, story.body.switch
         else:
@@ -247,10 +258,6 @@ class Group:
             for story, key in zip(stories, keys, strict=True):
                 story.question = None
                 story.resume = partial(story.body.switch, answers[key])
-
-    def _checked(self) -> None:
-        called, self.when_checked = self.when_checked, lambda: None
-        called()
 
     def _pass_time(self, sleeping: list[_Story]) -> None:
         self.before_pause()

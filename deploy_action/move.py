@@ -25,7 +25,7 @@ from deploy_action.errors import (
 )
 from deploy_action.evidence import Evidence, collect
 from deploy_action.follow import Follower, Seen, Unreadable
-from deploy_action.group import Group, PartnerFailed
+from deploy_action.group import Group, PartnerFailed, Point
 from deploy_action.health import Endpoint, Expectation
 from deploy_action.intent import Before, Intent
 from deploy_action.launch import Launcher, superseded
@@ -92,7 +92,7 @@ class Mover:
         launcher = Launcher(self._situation, self._inputs, self._gateways, self._journal)
         launcher.check_nobody_came()
         # Nothing is touched before all are ready.
-        self._group.arrive("Release")
+        self._group.arrive(Point.READY)
         check_partners(self._situation.service.name, self._group)
         intent = self._intend(definition)
         try:
@@ -175,7 +175,7 @@ class Mover:
         if self._group.is_one or self._group.keeps:
             return None
         self._journal.progress(0, "well, and waits for the others")
-        self._group.arrive("Verify", or_failure=True)
+        self._group.arrive(Point.VERIFIED, or_failure=True)
         # The others took their time: somebody may have come meanwhile.
         end = self._group.takes_back() or _no_longer(follower)
         return self._trouble(end, follower) if end else None

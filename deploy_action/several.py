@@ -67,20 +67,21 @@ def play(
         elif end is not None:
             raise end
     if errors:
-        raise joint(errors, len(stories))
+        raise joint(errors, group)
     _succeed(board, journal)
 
 
-def joint(errors: Mapping[str, ActionError], count: int) -> ActionError:
-    """The end of the step, made of those of its services."""
-    worst = min(errors, key=lambda name: WORST_FIRST.index(type(errors[name])))
+def joint(errors: Mapping[str, ActionError], group: Group) -> ActionError:
+    """The end of the step: the worst of its services, and of equals the one that failed first."""
+    failed_first = [name for name in group.failures if name in errors]
+    worst = min([*failed_first, *errors], key=lambda name: WORST_FIRST.index(type(errors[name])))
     error = errors[worst]
-    if len({each.what for each in errors.values()}) == 1 and len(errors) == count:
+    if len({each.what for each in errors.values()}) == 1 and len(errors) == len(group.names):
         return error
-    others = [f"{name}: {each.verdict}: {each.what}" for name, each in errors.items()]
+    others = [f"- {name}: {each.what}" for name, each in errors.items() if name != worst]
     return type(error)(
-        f"{len(errors)} of {count} services did not come to a good end. {error.what}",
-        why="\n".join([error.why, *(f"- {line}" for line in others if len(errors) > 1)]),
+        f"{len(errors)} of {len(group.names)} services did not come to a good end. {error.what}",
+        why="\n".join([error.why, *others]),
         fix=error.fix,
         evidence=error.evidence,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deploy_action import task_definition
 from deploy_action.errors import Blocked
-from deploy_action.group import Group
+from deploy_action.group import Group, Point
 from deploy_action.model import Definition, Json
 from deploy_action.move import check_partners
 from deploy_action.prepare import Plan
@@ -27,7 +27,7 @@ def agreed(plan: Plan, inputs: Inputs, group: Group, journal: Journal) -> Plan:
     if group.is_one:
         return plan
     group.shared[inputs.name] = plan
-    group.arrive("Check")
+    group.arrive(Point.CHECKED)
     check_partners(inputs.name, group)
     plans: list[Plan] = list(group.shared.values())
     _check_platforms(plans)

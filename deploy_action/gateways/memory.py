@@ -6,25 +6,33 @@ from one moment to the next (services, tasks, targets) is always asked anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, cast
+
+from botocore.awsrequest import AWSResponse
+
+from deploy_action.model import Json
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.model import OperationModel
+
+QUESTION = "ecs-deploy question"
 
 READS = ("Describe", "List", "Get", "BatchGet", "Simulate")
 CHANGING = {
-    "DescribeServices",
-    "DescribeServiceDeployments",
-    "DescribeServiceRevisions",
-    "DescribeTargetHealth",
-    "DescribeTasks",
-    "ListServiceDeployments",
-    "ListTasks",
-    "GetLogEvents",
-    "FilterLogEvents",
     "DescribeAlarms",
     "DescribeImageScanFindings",
-    # Its answer is also kept as it came over the wire, so it must come over the wire.
+    "DescribeServiceDeployments",
+    "DescribeServiceRevisions",
+    "DescribeServices",
+    "DescribeTargetHealth",
+    "DescribeTasks",
+    "FilterLogEvents",
+    "GetLogEvents",
+    "ListServiceDeployments",
+    "ListTasks",
+    # Its answer is kept as it came over the wire, so it has to come over the wire.
     "DescribeTaskDefinition",
 }
 OK = 200
@@ -34,31 +42,40 @@ class Memory:
     """Remembers answers of one session, for the clients that are made after it."""
 
     def __init__(self, session: boto3.Session) -> None:
-        self._answers: dict[str, tuple[Any, Any]] = {}
+        self._answers: dict[str, tuple[AWSResponse, Json]] = {}
         self._is_open = True
-        session.events.register("before-call", self._recall)
-        session.events.register("after-call", self._keep)
-        self._session = session
+        # The stubs say that no handler answers; `before-call` is an event whose handlers may.
+        self._recaller = cast("Any", self._recall)
+        self._events = session.events
+        self._events.register("before-call", self._recaller)
+        self._events.register("response-received", self._keep)
 
     def close(self) -> None:
         """From now on every question is asked."""
         self._is_open = False
         self._answers.clear()
-        self._session.events.unregister("before-call", self._recall)
-        self._session.events.unregister("after-call", self._keep)
+        self._events.unregister("before-call", self._recaller)
+        self._events.unregister("response-received", self._keep)
 
-    def _recall(self, *, model: Any, params: Any, context: Any, **_: object) -> Any:  # noqa: ANN401
+    def _recall(
+        self, *, model: OperationModel, params: Json, context: Json, **_: object
+    ) -> tuple[AWSResponse, Json] | None:
+        """What is returned here is taken for the answer."""
         if not self._is_open or model.name in CHANGING or not model.name.startswith(READS):
             return None
-        question = repr((model.name, params.get("url"), params.get("query_string"), params["body"]))
-        known = self._answers.get(question)
-        if known is None:
-            context["ecs_deploy_question"] = question
-        return known
+        asked = (model.name, params["url"], params["query_string"], params["body"])
+        question = context[QUESTION] = repr(asked)
+        # Botocore decodes policies inside an answer, each time that it is given.
+        return deepcopy(self._answers.get(question))
 
-    def _keep(self, *, http_response: Any, parsed: Any, context: Any, **_: object) -> None:  # noqa: ANN401
-        question = context.pop("ecs_deploy_question", None)
-        is_refused = "AccessDenied" in str(parsed.get("Error", {}).get("Code", ""))
+    def _keep(
+        self, *, response_dict: Json, parsed_response: Json | None, context: Json, **_: object
+    ) -> None:
+        if not self._is_open or QUESTION not in context or parsed_response is None:
+            return
+        status = response_dict["status_code"]
+        is_refused = "AccessDenied" in str(parsed_response.get("Error", {}).get("Code", ""))
         # What a network or a busy AWS answers says nothing about the next time.
-        if question and self._is_open and (http_response.status_code == OK or is_refused):
-            self._answers[question] = (http_response, parsed)
+        if status == OK or is_refused:
+            answer = AWSResponse("", status, response_dict["headers"], None)
+            self._answers[context[QUESTION]] = (answer, deepcopy(parsed_response))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from deploy_action.errors import SUCCESSES
 from deploy_action.model import revision_of
+from deploy_action.ports import BuildStep
 from deploy_action.report.console import visible
 from deploy_action.report.journal import Checked, Phase, Story, span
 
@@ -25,17 +26,65 @@ BLOCK = re.compile(r"[#>=~]|-(?! )")
 
 def render(story: Story) -> str:
     """The summary of one step."""
+    parts = _head(story, "##")
+    parts += _table(story)
+    if story.services:
+        parts += _services(story.services)
+    else:
+        parts += _details(story)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _head(story: Story, level: str) -> list[str]:
     facts = story.facts
     verdict = story.ending or facts.verdict
-    mark = MARKS.get(verdict) or ("✅" if verdict in SUCCESSES else "❌")
-    parts = [f"## {mark} {_code(story.service)}: {verdict}", "", _text(story.what), ""]
+    parts = [f"{level} {_mark(story)} {_code(story.service)}: {verdict}", "", _text(story.what), ""]
     if verdict not in SUCCESSES and story.why:
         parts += [*_quoted("Why", story.why), *_fix(story.fix)]
     if story.rollback:
         label = "**Rolled back.** " if facts.rolled_back == "true" else ""
         parts += [label + _text(story.rollback), ""]
-    parts += _table(story)
-    parts += [f"- {_text(sentence)}" for sentence in story.verification] + [""]
+    return parts
+
+
+def _mark(story: Story) -> str:
+    verdict = story.ending or story.facts.verdict
+    return MARKS.get(verdict) or ("✅" if verdict in SUCCESSES else "❌")
+
+
+def _services(stories: list[Story]) -> list[str]:
+    """One row for each service, and the whole story of those that want attention."""
+    parts = ["| Service | Verdict | Revision | Endpoint |", "| --- | --- | --- | --- |"]
+    for story in stories:
+        verdict = story.ending or story.facts.verdict or "cut off"
+        cells = (
+            _code(story.service),
+            f"{_mark(story)} {verdict}",
+            _revisions(story),
+            _address(story.facts.url),
+        )
+        parts.append(f"| {' | '.join(cells)} |")
+    parts.append("")
+    for story in stories:
+        if _is_calm(story):
+            parts += [f"- {_code(story.service)}: {_text(s)}" for s in story.verification]
+    parts.append("")
+    for story in stories:
+        if not _is_calm(story):
+            parts += [*_head(story, "###"), *_details(story)]
+    return parts + _build_steps(
+        [s for story in stories if _is_calm(story) for s in story.build_steps]
+    )
+
+
+def _is_calm(story: Story) -> bool:
+    """Whether a row says enough."""
+    verdict = story.facts.verdict
+    return verdict in SUCCESSES and verdict != "planned" and not story.notes
+
+
+def _details(story: Story) -> list[str]:
+    parts = [f"- {_text(sentence)}" for sentence in story.verification] + [""]
     parts += [f"> ⚠️ {_text(note)}\n" for note in story.notes]
     also = [f"{found.cause}\n    {found.proof}" for found in story.findings[1:]]
     parts += _folded("Also seen", [line for text in also for line in text.split("\n")])
@@ -43,25 +92,27 @@ def render(story: Story) -> str:
     parts += _folded("Last lines of the container", story.log_tail, is_open=True)
     parts += _checks(story.checks)
     parts += _folded(
-        "What changes in the task definition", story.changes, is_open=facts.verdict == "planned"
+        "What changes in the task definition",
+        story.changes,
+        is_open=story.facts.verdict == "planned",
     )
-    parts += _folded(
-        "Build steps",
-        [_step(s.name, s.seconds, s.cached, s.failed) for s in story.build_steps[-STEPS_SHOWN:]],
-    )
-    parts += _phases(story.phases)
-    return "\n".join(parts).rstrip() + "\n"
+    return parts + _build_steps(story.build_steps) + _phases(story.phases)
+
+
+def _build_steps(steps: list[BuildStep]) -> list[str]:
+    shown = [_step(s.name, s.seconds, s.cached, s.failed) for s in steps[-STEPS_SHOWN:]]
+    return _folded("Build steps", shown)
 
 
 def _table(story: Story) -> list[str]:
     facts = story.facts
     rows = [
         ("Service", f"{_code(f'{story.cluster}/{story.service}')} in {_code(story.region)}"),
-        ("Revision", _revisions(story)),
+        ("Revision", "" if story.services else _revisions(story)),
         ("Image", _code(facts.image_uri or facts.image)),
         ("Digest", _code(facts.image_digest)),
-        ("Deployment", _code(facts.deployment_id)),
-        ("Endpoint", _address(facts.url)),
+        ("Deployment", "" if story.services else _code(facts.deployment_id)),
+        ("Endpoint", "" if story.services else _address(facts.url)),
         ("Commit", _code(story.run.sha[:12])),
         ("Time", span(float(facts.duration_seconds)) if facts.duration_seconds else ""),
     ]
