@@ -22,10 +22,12 @@ from typing import Final
 
 from dev import (
     bench_report,
+    calls,
     completion,
     counting_proxy,
     environments,
     ministack,
+    readme,
     rivals,
     runner,
     sample_application,
@@ -89,9 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MissingPrerequisite as missing:
         say(str(missing))
         return 1
-    print(f"\n{text}")
+    grown = calls.sentence()
+    print(f"\n{text}\n\n{grown}")
     if given.update:
-        bench_report.write(ROOT / "README.md", text)
+        readme.write("bench", text)
+        readme.write("calls", grown)
     return 0
 
 

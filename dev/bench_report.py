@@ -6,17 +6,12 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from deploy_action import __version__
 from deploy_action.inputs import Inputs
 from dev import engine
-from dev.commands import run, say
+from dev.commands import run
 from dev.places import MINISTACK_ENVIRONMENT
-
-BEGIN: Final = "<!-- begin:bench -->"
-END: Final = "<!-- end:bench -->"
 
 
 @dataclass(frozen=True)
@@ -76,20 +71,6 @@ def render(
     """The comparison, ours by itself, and how it was made. The first row is ours."""
     told = [_comparison(rows), _ours(rows[0], again), _made_by(rows, versions, made)]
     return "\n\n".join("\n".join(lines) for lines in told)
-
-
-def write(readme: Path, text: str) -> None:
-    """Put the text between the two markers, or say why that cannot be."""
-    if not readme.is_file():
-        say(f"there is no {readme.name} to write the result into")
-        return
-    before, begin, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        say(f"{readme.name} has no place for the result: {BEGIN} … {END}")
-        return
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    say(f"the result is in {readme.name}")
 
 
 def _comparison(rows: Sequence[Row]) -> list[str]:

@@ -35,11 +35,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy_action.rollout import ROLLING_BACK
+from dev import readme
 from dev.detection_causes import CAUSES, Cause, Trial
-from dev.places import ROOT
 
-BEGIN: Final = "<!-- begin:detection -->"
-END: Final = "<!-- end:detection -->"
 SEEDS: Final = range(5)
 """Of the official waiter, whose pauses are random."""
 BEFORE: Final = "before the release"
@@ -92,7 +90,9 @@ def main() -> int:
     with Pool(os.cpu_count()) as pool:
         text = render(pool.map(measure, CAUSES_BY_NAME, 1))
     print(text)
-    return 0 if not given.update or update(ROOT / "README.md", text) else 1
+    if given.update:
+        readme.write("detection", text)
+    return 0
 
 
 def measure(name: str) -> Row:
@@ -268,17 +268,6 @@ def _mark(verdict: str, *, is_good: bool, could_be: bool) -> str:
         return "" if is_good else ", **false green**"
     is_failure = verdict not in {"unknown", "superseded"}
     return ", **false failure**" if could_be and is_failure else ""
-
-
-def update(readme: Path, text: str) -> bool:
-    """Put the text between the two markers, or say that they are not there."""
-    before, begin, rest = readme.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        print(f"{readme.name} has no place for the table: {BEGIN} … {END}", file=sys.stderr)
-        return False
-    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    return True
 
 
 if __name__ == "__main__":
