@@ -28,6 +28,7 @@ from deploy_action import (
 from deploy_action.build import Source
 from deploy_action.errors import ActionError, AwsError, Blocked, Cancelled, InvalidInput
 from deploy_action.gateways import Gateways, aws, github
+from deploy_action.gateways.cloudwatch import CloudWatch
 from deploy_action.gateways.ec2 import Ec2
 from deploy_action.gateways.ecr import Ecr
 from deploy_action.gateways.ecs import Ecs
@@ -240,6 +241,7 @@ def _gateways(
         engine=outside.engine,
         clock=outside.clock if group.is_one else group,
         concurrently=outside.concurrently,
+        cloudwatch=CloudWatch(clients),
         registries=Registries(clients, outside.http, given.registry),
         iam=Iam(clients),
         secrets=Secrets(clients),

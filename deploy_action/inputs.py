@@ -272,6 +272,10 @@ class Inputs(BaseSettings):
     health_interval_seconds: float = Field(2, gt=0, allow_inf_nan=False)
     health_timeout_seconds: float = Field(120, gt=0, allow_inf_nan=False)
 
+    availability_percent: float | None = Field(None, gt=0, le=100)
+    bake_minutes: float = Field(0, ge=0, le=180)
+    alarms: Items = ()
+
     log_tail_lines: int = Field(30, ge=0, le=500)
     rollback_on_failure: Flag = True
     on_cancel: Literal["rollback", "leave"] = "rollback"
@@ -455,7 +459,7 @@ def _about_health(chosen: Callable[[str], bool]) -> list[str]:
         return []
     return [
         f"`{_spelling(name)}` has no effect without `health-url` or `health-path`."
-        for name in ("health_body", "health_json", "health_headers")
+        for name in ("health_body", "health_json", "health_headers", "availability_percent")
         if chosen(name)
     ]
 

@@ -7,10 +7,13 @@ is, and what happens to tags afterwards, is the business of the operation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deploy_action import cancel, diagnosis, settings
+from deploy_action.alarms import AlarmWatch, Fired
+from deploy_action.availability import Probing
+from deploy_action.bake import bake
 from deploy_action.errors import (
     ActionError,
     AwsError,
@@ -44,24 +47,13 @@ from deploy_action.rollout import (
     convict,
 )
 from deploy_action.situation import Situation
+from deploy_action.trouble import Trouble
 from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
     from deploy_action.inputs import Inputs
     from deploy_action.report.journal import Journal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trouble:
-    """Why the release failed, and which end that is once the service is put back."""
-
-    end: type[ActionError]
-    what: str
-    why: str
-    fix: str
-    is_own: bool = True
-    """Whether it is this service that failed, and not one that goes back with it."""
 
 
 class Mover:
@@ -82,6 +74,8 @@ class Mover:
         self._gateways = gateways
         self._journal = journal
         self._group = group
+        self._alarms = group.once("alarms", lambda: AlarmWatch(inputs.alarms, gateways, journal))
+        self._probing = Probing(situation, inputs.availability_percent, gateways, journal)
 
     def move(self, definition: Definition, *, force: bool) -> Proved | None:
         """The proof; None where the desired count is 0 and there is no task to look at.
@@ -89,8 +83,10 @@ class Mover:
         Raise ActionError for every other end. `force` starts a deployment of a
         revision that the service already has; without it ECS would start none.
         """
-        launcher = Launcher(self._situation, self._inputs, self._gateways, self._journal)
+        watched = self._probing.gateways
+        launcher = Launcher(self._situation, self._inputs, watched, self._journal)
         launcher.check_nobody_came()
+        self._alarms.check_before()
         # Nothing is touched before all are ready.
         self._group.arrive(Point.READY)
         check_partners(self._situation.service.name, self._group)
@@ -98,6 +94,9 @@ class Mover:
         try:
             follower = launcher.start(definition, intent, force=force)
             result = self._follow(definition, follower) or self._verify(definition, follower)
+            lapsed = self._probing.judge(self._situation.service.name)
+            if isinstance(result, Proved):
+                result = lapsed or self._bake(definition, follower, result)
             if not isinstance(result, Trouble):
                 result = self._agreed(follower) or result
             if isinstance(result, Trouble):
@@ -132,7 +131,7 @@ class Mover:
         with self._journal.phase("Follow") as phase:
             end = watch(
                 lambda: self._look(follower),
-                clock=self._gateways.clock,
+                clock=self._probing.gateways.clock,
                 journal=self._journal,
                 limit_seconds=self._situation.limit_seconds,
             )
@@ -150,9 +149,9 @@ class Mover:
             try:
                 proved = prove(
                     self._claim(definition),
-                    self._gateways,
+                    self._probing.gateways,
                     self._journal,
-                    lambda: self._group.takes_back() or _no_longer(follower),
+                    lambda: self._no_longer(follower),
                 )
             except Interrupted as interrupted:
                 phase.failed = True
@@ -163,12 +162,42 @@ class Mover:
             phase.result = proved.sentences[-1]
         return proved
 
-    def _look(self, follower: Follower) -> Look[Seen | PartnerFailed]:
+    def _look(self, follower: Follower) -> Look[Seen | PartnerFailed | Fired]:
         """At the rollout, unless another service of the step takes this one back."""
         if partner := self._group.takes_back():
             return Look(f"going back with {partner.by}", partner)
         seen = follower.look()
-        return Look(seen.line, seen.end, soon=seen.soon)
+        return Look(seen.line, seen.end or self._alarms.fired(), soon=seen.soon)
+
+    def _no_longer(self, follower: Follower) -> object | None:
+        """Why a completed rollout may not stay; None while all is well."""
+        return self._group.takes_back() or _no_longer(follower) or self._alarms.fired()
+
+    def _bake(self, definition: Definition, follower: Follower, proved: Proved) -> Trouble | Proved:
+        """Watch on for as long as is asked for; the proof with what that adds to it."""
+        sentences = []
+        try:
+            if self._inputs.bake_minutes:
+                with self._journal.phase("Bake") as phase:
+                    baked = bake(
+                        self._inputs.bake_minutes,
+                        self._claim(definition),
+                        self._gateways,
+                        self._journal,
+                        lambda: self._no_longer(follower),
+                    )
+                    if isinstance(baked, NotProved):
+                        phase.failed = True
+                        return self._soured(baked)
+                    phase.result = baked
+                    sentences.append(baked)
+            if fired := self._alarms.fired(now=True):
+                return self._trouble(fired, follower)
+        except Interrupted as interrupted:
+            return self._trouble(interrupted.state, follower)
+        told = [self._journal.story.availability, self._alarms]
+        sentences += [each.sentence for each in told if each and each.sentence]
+        return replace(proved, sentences=(*proved.sentences, *sentences))
 
     def _agreed(self, follower: Follower) -> Trouble | None:
         """None once every service of the step came to a good end; all or nothing."""
@@ -177,7 +206,7 @@ class Mover:
         self._journal.progress(0, "well, and waits for the others")
         self._group.arrive(Point.VERIFIED, or_failure=True)
         # The others took their time: somebody may have come meanwhile.
-        end = self._group.takes_back() or _no_longer(follower)
+        end = self._no_longer(follower)
         return self._trouble(end, follower) if end else None
 
     # ---- after a failure ----
@@ -198,6 +227,8 @@ class Mover:
                     "`on-partial-failure: keep`.",
                     is_own=False,
                 )
+            case Fired():
+                return end.trouble(name)
             case Unreadable(error=error):
                 raise Unknown(
                     f"The release of {name} could not be followed to its end.",
@@ -243,6 +274,15 @@ class Mover:
             else f"The new revision of {name} could not be verified.",
             why=f"Within {span(self._inputs.health_timeout_seconds)}: {proved.problem}.",
             fix="Correct the application, or the `health-*` inputs if they ask a wrong thing.",
+        )
+
+    def _soured(self, baked: NotProved) -> Trouble:
+        name = self._situation.service.name
+        return Trouble(
+            end=Unhealthy,
+            what=f"The new revision of {name} was well at first, and then its endpoint was not.",
+            why=f"While it was watched for {self._inputs.bake_minutes:g} min: {baked.problem}.",
+            fix="Look at what the application does after its first minutes.",
         )
 
     def _undone(self, trouble: Trouble, definition: Definition, follower: Follower) -> ActionError:
@@ -321,12 +361,12 @@ class Mover:
 
     def _explained(self, trouble: Trouble, evidence: Evidence) -> Trouble:
         """The trouble with its cause, its proof and its fix, as far as the evidence tells."""
-        own_look = trouble.end is Unhealthy
+        own_look = trouble.end is Unhealthy and not trouble.is_known
         findings = diagnosis.explain(replace(evidence, problem=trouble.why if own_look else ""))
         self._journal.story.findings = [
             Found(name=f.name, row=f.row, cause=f.cause, proof=f.proof, fix=f.fix) for f in findings
         ]
-        known = trouble.end is not RolledBack
+        known = trouble.end is not RolledBack or trouble.is_known
         why, fix = diagnosis.tell(trouble.why, trouble.fix, findings, evidence, known=known)
         return replace(trouble, why=why, fix=fix)
 

@@ -13,10 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from deploy_action.gateways import ec2, ecr, ecs, elbv2, iam, logs, registries, s3, secrets
+from deploy_action.gateways import (
+    cloudwatch,
+    ec2,
+    ecr,
+    ecs,
+    elbv2,
+    iam,
+    logs,
+    registries,
+    s3,
+    secrets,
+)
 from deploy_action.permissions import Permissions, Scope
 
 DECLARED: Permissions = {
+    **cloudwatch.PERMISSIONS,
     **ec2.PERMISSIONS,
     **ecr.PERMISSIONS,
     **ecr.BEHIND_THE_REGISTRY,

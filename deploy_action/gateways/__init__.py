@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from deploy_action.gateways.cloudwatch import CloudWatch
     from deploy_action.gateways.ec2 import Ec2
     from deploy_action.gateways.ecr import Ecr
     from deploy_action.gateways.ecs import Ecs
@@ -33,6 +34,7 @@ class Gateways:
     engine: Engine
     clock: Clock
     concurrently: Concurrently
+    cloudwatch: CloudWatch
     # What follows is only looked through before a release.
     registries: Registries
     iam: Iam

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.ports import Clock, Concurrently
 from deploy_action.preflight import (
+    alarms,
     credentials,
     definition,
     health,
@@ -62,6 +63,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="plaintext", looks=pure(plaintext.judge)),
     Check(name="addresses", looks=network.looks),
     Check(name="endpoint", looks=health.looks),
+    Check(name="alarms", looks=alarms.looks),
     Check(name="rollback", looks=rollback.looks),
     Check(name="permissions", looks=permissions.looks),
     Check(name="credentials", looks=pure(credentials.judge)),

@@ -93,6 +93,32 @@ class Found:
     fix: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """How the endpoint answered while the release went on."""
+
+    url: str
+    requests: int
+    failures: int
+    percent: float
+    longest_gap_seconds: float
+    """From the first of several failures to the next good answer."""
+    first_failures: tuple[str, ...]
+    """When, and what was wrong."""
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        if not self.requests:
+            return f"No request was made to {self.url} while the release went on."
+        good = self.requests - self.failures
+        gap = f", the longest gap was {self.longest_gap_seconds:g} s" if self.failures else ""
+        return (
+            f"While the release went on, {self.url} answered {good} of {self.requests} requests "
+            f"well ({shown_percent(self.percent)}){gap}."
+        )
+
+
 @dataclass(slots=True, kw_only=True)
 class Story:
     """Everything the summary and the JSON report are made of."""
@@ -112,6 +138,7 @@ class Story:
     """Lines: how the new task definition differs from the one that ran."""
     verification: list[str] = field(default_factory=list)
     """Sentences: what was verified, and what was not."""
+    availability: Availability | None = None
     notes: list[str] = field(default_factory=list)
     """Warnings that the user should read although nothing failed."""
     rollback: str = ""
@@ -271,6 +298,11 @@ def _document(story: dict[str, Any]) -> dict[str, Any]:
     for phase in story["phases"]:
         del phase["lines"]
     return {**story.pop("facts"), **story}
+
+
+def shown_percent(percent: float) -> str:
+    """Rounded down, so that nothing looks better than it was: `99.99 %`."""
+    return f"{int(percent * 100) / 100:g} %"
 
 
 def span(seconds: float) -> str:

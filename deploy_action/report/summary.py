@@ -9,7 +9,7 @@ from deploy_action.errors import SUCCESSES
 from deploy_action.model import revision_of
 from deploy_action.ports import BuildStep
 from deploy_action.report.console import visible
-from deploy_action.report.journal import Checked, Phase, Story, span
+from deploy_action.report.journal import Checked, Phase, Story, shown_percent, span
 
 MARKS = {
     "deployed-unverified": "⚠️",
@@ -113,6 +113,7 @@ def _table(story: Story) -> list[str]:
         ("Digest", _code(facts.image_digest)),
         ("Deployment", "" if story.services else _code(facts.deployment_id)),
         ("Endpoint", "" if story.services else _address(facts.url)),
+        ("Availability", _availability(story)),
         ("Commit", _code(story.run.sha[:12])),
         ("Time", span(float(facts.duration_seconds)) if facts.duration_seconds else ""),
     ]
@@ -133,6 +134,16 @@ def _revisions(story: Story) -> str:
         f"**{_code(old)}** (not {_code(new)})"
         if facts.rolled_back == "true"
         else f"{_code(old)} → {_code(new)}"
+    )
+
+
+def _availability(story: Story) -> str:
+    seen = story.availability
+    if seen is None or not seen.requests:
+        return ""
+    return (
+        f"{shown_percent(seen.percent)} of {seen.requests} requests, {seen.failures} failed, "
+        f"longest gap {seen.longest_gap_seconds:g} s"
     )
 
 

@@ -122,6 +122,11 @@ def restart(stage: Stage) -> Outcome:
     return stage.deploy(operation="restart", ecr_repository="", health_json="")
 
 
+def alarms(stage: Stage) -> Outcome:
+    stage.world.alarm("errors")
+    return stage.deploy(alarms="errors")
+
+
 def check(stage: Stage) -> Outcome:
     stage.deploy()
     return stage.deploy(operation="verify")
@@ -152,6 +157,7 @@ STORIES: dict[str, tuple[Story, str]] = {
     "rollback": (rollback, "deployed"),
     "rollback to nothing": (rollback_to_nothing, "blocked"),
     "restart": (restart, "restarted"),
+    "alarms": (alarms, "deployed"),
     "check": (check, "verified"),
     "misspelt": (misspelt, "blocked"),
     "cancelled": (cancelled, ""),

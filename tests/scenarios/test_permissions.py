@@ -23,6 +23,7 @@ ASKED = {action for statement in POLICY["Statement"] for action in as_list(state
 UNASKED = {action for action, need in DECLARED.items() if need.scope is Scope.UNASKED}
 
 REFUSED = {
+    "cloudwatch:DescribeAlarms": "blocked",
     "ecr:BatchCheckLayerAvailability": "build-failed",
     "ecr:BatchGetImage": "blocked",
     "ecr:CompleteLayerUpload": "build-failed",

@@ -22,6 +22,7 @@ _UNCHECKED = frozenset({"sts:GetCallerIdentity", "sts:AssumeRoleWithWebIdentity"
 _ON_ANYTHING = frozenset(
     {
         "application-autoscaling:DescribeScalableTargets",
+        "cloudwatch:DescribeAlarms",
         "ec2:DescribeSubnets",
         "ecr:DescribePullThroughCacheRules",
         "ecr:GetAuthorizationToken",

@@ -337,8 +337,10 @@ class Given:
         self._state.objects.add(f"{bucket}/{key}")
         return f"arn:aws:s3:::{bucket}/{key}"
 
-    def alarm(self, name: str, state: str = "OK") -> None:
+    def alarm(self, name: str, state: str = "OK", *, is_composite: bool = False) -> None:
         self._state.alarms[name] = state
+        if is_composite:
+            self._state.composite_alarms.add(name)
 
     def _listener(self, balancer: LoadBalancer, protocol: str, port: int) -> Listener:
         path = balancer.arn.rpartition("loadbalancer/")[2]

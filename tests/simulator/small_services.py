@@ -8,6 +8,12 @@ from .ask import Ask, Tree, page_by, present
 from .calls import SimulatedError
 from .core import Core
 
+_REASONS = {
+    "OK": "Threshold Crossed: 1 datapoint [0.1] was not greater than the threshold (5.0).",
+    "ALARM": "Threshold Crossed: 1 datapoint [9.0] was greater than the threshold (5.0).",
+    "INSUFFICIENT_DATA": "Unchecked: Initial alarm creation",
+}
+
 _GITHUB = "token.actions.githubusercontent.com"
 
 _VERSION = "01234567-89ab-cdef-0123-456789abcdef"
@@ -59,19 +65,34 @@ class CloudWatch:
 
     def describe_alarms(self, ask: Ask) -> Tree:
         names = ask.params.get("AlarmNames", list(ask.state.alarms))
+        if len(names) > 100:
+            raise SimulatedError("ValidationError", "AlarmNames: 100 at most.")
         wanted = ask.params.get("StateValue")
         alarms = [
             {
                 "AlarmName": name,
                 "AlarmArn": ask.state.arn("cloudwatch", f"alarm:{name}"),
                 "StateValue": ask.state.alarms[name],
-                "StateReason": "Threshold Crossed",
+                "StateReason": _REASONS[ask.state.alarms[name]],
                 "StateUpdatedTimestamp": ask.now,
             }
             for name in names
             if name in ask.state.alarms and wanted in (None, ask.state.alarms[name])
         ]
-        return page_by(ask, "MetricAlarms", alarms, "NextToken", "NextToken", "MaxRecords", 100)
+        # Composite alarms are only shown to who asks for them.
+        kinds = ask.params.get("AlarmTypes", ["MetricAlarm"])
+        composite = ask.state.composite_alarms
+        shown = [
+            each
+            for each in alarms
+            if ("CompositeAlarm" if each["AlarmName"] in composite else "MetricAlarm") in kinds
+        ]
+        answer = page_by(ask, "Alarms", shown, "NextToken", "NextToken", "MaxRecords", 100)
+        page = answer.pop("Alarms", [])
+        return answer | {
+            "MetricAlarms": [each for each in page if each["AlarmName"] not in composite],
+            "CompositeAlarms": [each for each in page if each["AlarmName"] in composite],
+        }
 
 
 class Iam:

@@ -130,6 +130,8 @@ class State:
     """Log group to log stream to lines."""
     alarms: dict[str, str] = field(default_factory=dict)
     """Alarm name to its state."""
+    composite_alarms: set[str] = field(default_factory=set)
+    """Names of those that are made of others."""
     secrets: dict[str, datetime | None] = field(default_factory=dict)
     """Secret ARN to its deletion date, None when it is not going to be deleted."""
     secret_values: dict[str, str] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import yaml
 from pydantic import SecretStr
 
 from deploy_action import inputs
+from deploy_action.errors import InvalidInput
 from deploy_action.inputs import Inputs
 from tests.unit.builders import ENOUGH, SHA, environ, problems, read
 
@@ -68,6 +69,8 @@ VALUES: list[tuple[str, str, Any]] = [
     ("circuit_breaker", "off", "off"),
     ("force_new_deployment", "True", True),
     ("rollout_timeout_minutes", "7.5", 7.5),
+    ("bake_minutes", "2.5", 2.5),
+    ("alarms", "errors, latency", ("errors", "latency")),
     ("fail_after_stopped_tasks", "1", 1),
     ("health_url", "https://web.example.com/health?deep=1", None),
     ("health_path", "/health", "/health"),
@@ -95,12 +98,19 @@ HEALTH_VALUES: list[tuple[str, str, Any]] = [
     ("health_body", "/^ok$/", "/^ok$/"),
     ("health_json", "/version=a,b\n\n /ok=true\n", ("/version=a,b", "/ok=true")),
     ("health_headers", "Host: a\nX-Key=1,2", ("Host: a", "X-Key=1,2")),
+    ("availability_percent", "99.9", 99.9),
 ]
 
 
 @pytest.mark.parametrize(("name", "text", "value"), HEALTH_VALUES)
 def test_takes_beside_an_endpoint(name: str, text: str, value: object) -> None:
     assert getattr(read(health_path="/health", **{name: text}), name) == value
+
+
+@pytest.mark.parametrize("percent", ["0", "100.1", "nan", "most"])
+def test_refuses_a_share_that_is_none(percent: str) -> None:
+    with pytest.raises(InvalidInput, match="1 input is not usable"):
+        read(health_path="/health", availability_percent=percent)
 
 
 def test_every_input_has_a_usable_value_here() -> None:
@@ -149,6 +159,7 @@ BAD: list[tuple[str, str, str]] = [
     ("circuit_breaker", "on", "'on' is not one of"),
     ("force_new_deployment", "1", "'1' is neither true nor false"),
     ("rollout_timeout_minutes", "0", "greater than 0"),
+    ("bake_minutes", "181", "less than or equal to 180"),
     ("rollout_timeout_minutes", "361", "less than or equal to 360"),
     ("rollout_timeout_minutes", "nan", "(it is 'nan')"),
     ("fail_after_stopped_tasks", "0", "greater than or equal to 1"),

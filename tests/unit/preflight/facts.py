@@ -8,6 +8,7 @@ from typing import Any
 from deploy_action.duration import Target
 from deploy_action.gateways import Gateways
 from deploy_action.gateways.aws import Clients
+from deploy_action.gateways.cloudwatch import CloudWatch
 from deploy_action.gateways.ec2 import Ec2
 from deploy_action.gateways.ecr import Ecr
 from deploy_action.gateways.ecs import Ecs
@@ -106,6 +107,7 @@ def doors(world: World) -> Gateways:
         engine=SimulatedEngine(),
         clock=world.clock,
         concurrently=in_turn,
+        cloudwatch=CloudWatch(clients),
         registries=Registries(clients, world.http, None),
         iam=Iam(clients),
         secrets=Secrets(clients),
