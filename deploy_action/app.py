@@ -19,6 +19,7 @@ from deploy_action import (
     finish,
     inputs,
     intent,
+    one_off_task,
     plan,
     restart,
     rollback,
@@ -42,6 +43,7 @@ from deploy_action.gateways.secrets import Secrets
 from deploy_action.gateways.shared_ecs import SharedEcs
 from deploy_action.group import Group
 from deploy_action.health import parse_header
+from deploy_action.one_off_task import OneOff
 from deploy_action.ports import Concurrently, in_turn
 from deploy_action.report.board import Board
 from deploy_action.report.console import Console
@@ -132,8 +134,9 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
         console.line(f"nothing to finish: {saved.verdict or 'no release was begun'}")
         return 0
     given = inputs.read(environ)
+    task = OneOff.from_text(saved.one_off) if saved.one_off else None
     intents = {each.service: each for each in intent.read(saved.intent)}
-    given = given.model_copy(update={"service": tuple(intents)})
+    given = given.model_copy(update={"service": (task.service,) if task else tuple(intents)})
     story = Story(service=_title(given.service), cluster=given.cluster, run=inputs.run(environ))
     runner = github.RunnerFiles(environ)
     journal = Journal(console, redact, outside.clock, runner, story)
@@ -141,10 +144,13 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
 
     def work(mine: Inputs, gateways: Gateways, own: Journal, group: Group) -> None:
         del group
+        if task:
+            own.story.facts.task_definition_arn = task.task_definition
+            return one_off_task.finish(task, gateways, own)
         begun = intents[mine.name]
         own.story.facts.task_definition_arn = begun.task_definition
         own.story.facts.previous_task_definition_arn = begun.baseline.task_definition
-        finish.finish(begun, mine, gateways, own)
+        return finish.finish(begun, mine, gateways, own)
 
     def complete() -> None:
         _play(work, given, environ, outside, journal, stream)

@@ -3,6 +3,7 @@
 Check       read and decide; nothing is written
 Image       reuse, build and push, or resolve the image; writes to ECR only
 Definition  render and register a revision; the service is not touched
+One-off     `pre-deploy-command` runs as a task of that revision and must exit with 0
 --- from here on the service changes ---
 Release     one UpdateService
 Follow      our own deployment, until ECS completes it or it is convicted
@@ -20,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy_action import diagnosis, images, settings, task_definition, together
+from deploy_action import diagnosis, images, one_off, settings, task_definition, together
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
@@ -68,6 +69,10 @@ class _Deploy:
             if self._drafter.is_unchanged(plan, body):
                 return self._unchanged(plan, release)
             definition = self._register(plan, body)
+        self._group.once(
+            "one-off task",
+            lambda: one_off.run(definition, plan, self._inputs, self._gateways, self._journal),
+        )
         # ---- from here on the service changes ----
         # Without force ECS creates no deployment for a revision it already has.
         force = self._inputs.force_new_deployment or definition is plan.running

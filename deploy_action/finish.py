@@ -7,7 +7,7 @@ step. After a verdict it does nothing. It has about five minutes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from deploy_action.errors import (
@@ -47,18 +47,20 @@ class Saved:
 
     verdict: str
     intent: str
+    one_off: str
+    """A one-off task that may run; empty once it has ended."""
     container: str
     """Id of the container that the main step lives in; empty outside of one."""
 
     @classmethod
     def read(cls, state: Mapping[str, str]) -> Saved:
         """From the names and values of the state file."""
-        return cls(**{name: state.get(name, "") for name in ("verdict", "intent", "container")})
+        return cls(**{each.name: state.get(each.name, "") for each in fields(cls)})
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether the main step began to change the service and reached no verdict."""
-        return bool(intents(self.intent)) and not self.verdict
+        """Whether the main step began to change something and reached no verdict."""
+        return bool(intents(self.intent) or self.one_off) and not self.verdict
 
 
 def finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal) -> None:

@@ -7,7 +7,9 @@ hyphens. All problems are found before anything is called and told together.
 from __future__ import annotations
 
 import difflib
+import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -36,6 +38,11 @@ BUILD_ONLY = (
 )  # fmt: skip
 MOST_SERVICES = 100
 CACHE_TOKEN = "ACTIONS_RUNTIME_TOKEN"  # noqa: S105 - its name
+EXECUTION = ("GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "GITHUB_ACTION")
+"""Variables that together name one execution of one step."""
+SHELL_WORDS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1"})
+LONGEST_COMMAND = 8000
+"""ECS takes 8192 characters of JSON for all overrides of a task."""
 RUNNER_OWN = frozenset({"INPUT_ENTRYPOINT", "INPUT_ARGS"})
 """`with: entrypoint` and `with: args` belong to the runner, for every Docker action."""
 
@@ -98,6 +105,58 @@ def _add_pair(pairs: dict[str, str], key: str, item: str, number: int) -> None:
         msg = f"{key!r} is given twice"
         raise ValueError(msg)
     pairs[key] = item
+
+
+def _command(value: object) -> object:
+    """A command line as words: a JSON array, or quoted as for a shell, which does not run it."""
+    if not isinstance(value, str):
+        return value
+    words = _json_words(value) if value.startswith("[") else _shell_words(value)
+    if not words:
+        msg = "it holds no command"
+        raise ValueError(msg)
+    if len(json.dumps(words)) > LONGEST_COMMAND:
+        msg = f"it is longer than the {LONGEST_COMMAND} characters that ECS has room for"
+        raise ValueError(msg)
+    return tuple(words)
+
+
+def _json_words(value: str) -> list[str]:
+    try:
+        words = json.loads(value)
+    except ValueError as error:
+        msg = f"it begins like a JSON array and is none: {error}"
+        raise ValueError(msg) from error
+    if not all(isinstance(word, str) for word in words):
+        msg = "a JSON array of texts is expected"
+        raise ValueError(msg)
+    return list(words)
+
+
+def _shell_words(value: str) -> list[str]:
+    value = value.replace("\\\n", " ")
+    lines = [line for line in value.splitlines() if line.strip()]
+    try:
+        words = shlex.split(value)
+    except ValueError as error:
+        msg = f"its quotes do not match ({str(error).lower()})"
+        raise ValueError(msg) from error
+    if found := [word for word in words if word in SHELL_WORDS]:
+        msg = f"{found[0]!r} needs a shell, and none runs it; write sh -c '…'"
+        raise ValueError(msg)
+    if len(lines) > 1 and all(map(_is_whole, lines)):
+        msg = f"it has {len(lines)} lines, and one command is expected; write sh -c '…' for several"
+        raise ValueError(msg)
+    return words
+
+
+def _is_whole(line: str) -> bool:
+    """Whether no quote goes on into the next line."""
+    try:
+        shlex.split(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _flag(value: object) -> object:
@@ -240,6 +299,11 @@ class Inputs(BaseSettings):
     memory: str | None = None
     task_definition_patch: Annotated[str, _that(parse_patch)] | None = Field(None, repr=False)
 
+    pre_deploy_command: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_command)] = Field(
+        (), repr=False
+    )
+    pre_deploy_container: str | None = None
+
     rollback_to: Annotated[str, AfterValidator(_revision)] | None = None
 
     desired_count: int | None = Field(None, ge=0)
@@ -369,7 +433,13 @@ def run(environ: Mapping[str, str]) -> Run:
     repository = environ.get("GITHUB_REPOSITORY", "")
     run_id = environ.get("GITHUB_RUN_ID", "")
     url = f"{server}/{repository}/actions/runs/{run_id}" if run_id else ""
-    return Run(sha=environ.get("GITHUB_SHA", ""), repository=repository, url=url)
+    execution = [environ.get(name, "") for name in EXECUTION]
+    return Run(
+        sha=environ.get("GITHUB_SHA", ""),
+        repository=repository,
+        url=url,
+        execution="/".join([repository, *execution]) if run_id else "",
+    )
 
 
 def workspace(environ: Mapping[str, str]) -> Path:
@@ -417,6 +487,8 @@ def _contradictions(given: Mapping[str, str], environ: Mapping[str, str]) -> lis
     operation = given.get(_variable("operation"), "deploy").strip()
     if operation in {"deploy", "plan"}:
         problems += _about_image(chosen, given, environ)
+    if chosen("pre_deploy_container") and not chosen("pre_deploy_command"):
+        problems.append("`pre-deploy-container` has no effect without `pre-deploy-command`.")
     if chosen("rollback_to") and operation != "rollback":
         problems.append(f"`rollback-to` has no effect with `operation: {operation}`.")
     both = _keys(given, "environment_variables") & _keys(given, "secrets")

@@ -22,6 +22,8 @@ class Run:
     sha: str
     repository: str
     url: str
+    execution: str = ""
+    """What no other execution of any step has: run, attempt, job, step. Empty outside a runner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,8 @@ class Service:
     """The launch type, or the capacity providers."""
     configuration: Json = field(default_factory=dict)
     """`deploymentConfiguration` as the answer had it."""
+    placement: Json = field(default_factory=dict)
+    """What RunTask has to be told for a task to run where those of the service do."""
 
     @property
     def is_on_fargate(self) -> bool:
@@ -166,7 +170,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One task of a service."""
+    """One task, of a service or by itself."""
 
     arn: str
     started_by: str
@@ -312,6 +316,10 @@ class Rollout:
     """Whether we set the desired count, so that undoing has to set it back."""
     sent_configuration: bool = False
     """The same of the deployment configuration."""
+
+
+ONE_OFF = "ecs-deploy/"
+"""What `startedBy` of our one-off tasks begins with; those of services have a deployment there."""
 
 
 def revision_of(arn: str) -> str:

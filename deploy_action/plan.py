@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy_action import settings
+from deploy_action import one_off, settings
 from deploy_action.build import Source, ToBuild
 from deploy_action.deploy import nothing_started
 from deploy_action.draft import Drafter, Pictures
@@ -93,6 +93,8 @@ def _sentences(
     else:
         sent = ", ".join(_sent(inputs, prepared, changed))
         sentences.append(f"UpdateService would be sent with {sent}.")
+        if inputs.pre_deploy_command:
+            sentences.append(one_off.announcement(inputs, prepared))
         sentences.append(
             f"The rollout would have {prepared.limit_seconds / 60:.0f} min; "
             f"a failure would go back to {prepared.baseline.task_definition.rsplit('/', 1)[-1]}."

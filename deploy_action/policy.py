@@ -146,9 +146,12 @@ def _resources(scope: Scope, names: Names) -> list[str]:
 
 
 def _of_ecs(scope: Scope, names: Names) -> Iterator[str]:
-    """The families; or the services, and their records where the scope has some."""
-    if scope in {Scope.FAMILY, Scope.NEW_REVISION}:
+    """Families and tasks; or the services, and their records where the scope has some."""
+    if scope in {Scope.FAMILY, Scope.FAMILY_IN_CLUSTER, Scope.CREATION}:
         yield from (f"task-definition/{family}:*" for family in names.families)
+    if scope in {Scope.TASK, Scope.CREATION}:
+        yield f"task/{names.cluster}/*"
+    if scope in {Scope.FAMILY, Scope.FAMILY_IN_CLUSTER, Scope.CREATION, Scope.TASK}:
         return
     yield from (f"service/{names.cluster}/{name}" for name in names.services)
     if scope is not Scope.SERVICE:
@@ -158,10 +161,10 @@ def _of_ecs(scope: Scope, names: Names) -> Iterator[str]:
 
 def _condition(scope: Scope, names: Names) -> Tree:
     match scope:
-        case Scope.CLUSTER:
+        case Scope.CLUSTER | Scope.FAMILY_IN_CLUSTER:
             return {"ArnEquals": {"ecs:cluster": names.arn("ecs", f"cluster/{names.cluster}")}}
-        case Scope.NEW_REVISION:
-            return {"StringEquals": {"ecs:CreateAction": "RegisterTaskDefinition"}}
+        case Scope.CREATION:
+            return {"StringEquals": {"ecs:CreateAction": ["RegisterTaskDefinition", "RunTask"]}}
         case Scope.PASSED_ROLE:
             return {"StringEquals": {"iam:PassedToService": TASKS}}
         case _:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deploy_action.model import (
+    ONE_OFF,
     Container,
     Deployment,
     Rollout,
@@ -211,6 +212,8 @@ def is_own(rollout: Rollout, task: Task) -> bool:
     ECS writes the deployment id into `startedBy`. Where something else stands
     there, the revision and the time of creation decide.
     """
+    if task.started_by.startswith(ONE_OFF):
+        return False
     if task.started_by.startswith("ecs-svc/"):
         return task.started_by == rollout.deployment_id
     return (

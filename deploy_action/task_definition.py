@@ -306,6 +306,24 @@ def log_destination(body: Json, container: str) -> tuple[str, str] | None:
     return None
 
 
+def hidden_log(body: Json, container: str, region: str) -> str:
+    """Why what a container writes cannot be read from CloudWatch in `region`; empty if it can."""
+    for definition in body.get("containerDefinitions") or []:
+        if definition.get("name") != container:
+            continue
+        configuration = definition.get("logConfiguration") or {}
+        driver = configuration.get("logDriver")
+        if driver != "awslogs":
+            how = f"the log driver {driver!r}" if driver else "no log driver"
+            return f"container {container!r} has {how}, and only `awslogs` can be read"
+        options = configuration.get("options") or {}
+        if options.get("awslogs-region") not in (None, region):
+            return f"container {container!r} writes its log to {options['awslogs-region']}"
+        if log_destination(body, container) is None:
+            return f"the log of container {container!r} has no `awslogs-stream-prefix`"
+    return ""
+
+
 def _repository(image: str) -> str:
     """`host/name` of a reference, without tag and digest."""
     name = image.partition("@")[0]

@@ -293,6 +293,28 @@ def test_a_one_off_task_runs_its_command_and_ends(world: World, ecs: ECSClient) 
     assert [event["message"] for event in found["events"]] == ["migrating", "failed"]
 
 
+def test_a_one_off_task_keeps_its_token_and_the_tags_of_its_definition(
+    world: World, ecs: ECSClient
+) -> None:
+    image = world.image("web")
+    first, second = (
+        world.task_definition("web", image, tags={"run": str(number)}).arn for number in (1, 2)
+    )
+    asked: Any = {"clientToken": "token", "propagateTags": "TASK_DEFINITION"}
+    task = ecs.run_task(cluster="prod", taskDefinition=first, **asked)["tasks"][0]
+
+    assert task["tags"] == [{"key": "run", "value": "1"}]
+    with pytest.raises(ClientError, match="ConflictException"):
+        ecs.run_task(cluster="prod", taskDefinition=second, **asked)
+
+
+def test_a_one_off_task_needs_a_container_of_its_definition(world: World, ecs: ECSClient) -> None:
+    overrides: Any = {"containerOverrides": [{"name": "wep", "command": ["migrate"]}]}
+
+    with pytest.raises(ClientError, match="Override for container named wep"):
+        ecs.run_task(cluster="prod", taskDefinition="web", overrides=overrides)
+
+
 def test_missing_secrets_and_log_groups_keep_a_task_from_starting(
     world: World, ecs: ECSClient
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import local
 from typing import TYPE_CHECKING, Any
@@ -41,20 +42,32 @@ PERMISSIONS: Permissions = {
     "ecs:ListTaskDefinitions": Permission(scope=Scope.ANYTHING, optional=True),
     "ecs:ListTasks": Permission(scope=Scope.CLUSTER, optional=True),
     "ecs:RegisterTaskDefinition": Permission(scope=Scope.FAMILY, writes=True),
+    "ecs:RunTask": Permission(scope=Scope.FAMILY_IN_CLUSTER, writes=True),
     "ecs:StopServiceDeployment": Permission(
         scope=Scope.SERVICE_DEPLOYMENT, writes=True, optional=True
     ),
+    "ecs:StopTask": Permission(scope=Scope.TASK, writes=True, optional=True),
     "ecs:UpdateService": Permission(scope=Scope.SERVICE, writes=True),
 }
 BEHIND_REGISTRATION: Permissions = {
-    "ecs:TagResource": Permission(scope=Scope.NEW_REVISION, writes=True, optional=True),
+    "ecs:TagResource": Permission(scope=Scope.CREATION, writes=True, optional=True),
     "iam:PassRole": Permission(scope=Scope.PASSED_ROLE, writes=True),
 }
-"""What RegisterTaskDefinition asks IAM for besides itself."""
+"""What RegisterTaskDefinition and RunTask ask IAM for besides themselves."""
 TASKS_A_CALL = 100
 """DescribeTasks takes at most this many."""
 SERVICE_REVISIONS_A_CALL = 20
 """DescribeServiceRevisions takes at most this many."""
+PLACEMENT = (
+    "networkConfiguration",
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "placementConstraints",
+    "placementStrategy",
+    "enableECSManagedTags",
+)
+"""What RunTask takes under the name that DescribeServices gives it."""
 CLOCK_SKEW = timedelta(seconds=60)
 """How far the runner's clock may be off when asking for what was created since."""
 
@@ -164,14 +177,8 @@ class Ecs:
 
     def register(self, body: Json) -> Definition:
         """Register a new revision."""
-        try:
-            with answering("ecs:RegisterTaskDefinition"):
-                answer = self._reads.register_task_definition(**body)
-        except AwsError as error:
-            # AWS names one role that may not be handed over; a policy needs both.
-            roles = (body.get("taskRoleArn"), body.get("executionRoleArn"))
-            error.passes = tuple(role for role in roles if role)
-            raise
+        with _handing_over_roles(body), answering("ecs:RegisterTaskDefinition"):
+            answer = self._reads.register_task_definition(**body)
         registered = answer["taskDefinition"]
         return Definition(
             arn=registered["taskDefinitionArn"],
@@ -268,6 +275,49 @@ class Ecs:
                 serviceDeploymentArn=service_deployment, stopType="ROLLBACK"
             )
 
+    def run_task(
+        self,
+        definition: Definition,
+        container: str,
+        command: Sequence[str],
+        *,
+        placement: Json,
+        token: str,
+        started_by: str,
+        with_tags: bool,
+    ) -> Task:
+        """Start one task with a command of its own; asked again with this token, the same one."""
+        # Not the task's own tags: it gets those of its definition.
+        tags: Json = {"propagateTags": "TASK_DEFINITION"} if with_tags else {}
+        with _handing_over_roles(definition.body), answering("ecs:RunTask"):
+            answer = self._reads.run_task(
+                cluster=self.cluster,
+                taskDefinition=definition.arn,
+                overrides={"containerOverrides": [{"name": container, "command": list(command)}]},
+                clientToken=token,
+                startedBy=started_by,
+                **placement,
+                **tags,
+            )
+        for started in answer.get("tasks", []):
+            return _task(started)
+        failures = answer.get("failures", [])
+        code = failures[0].get("reason", "") if failures else "the answer names no task"
+        detail = failures[0].get("detail", "") if failures else ""
+        raise AwsError("ecs:RunTask", Refusal.CONFLICT, code, detail or "no task could be placed")
+
+    def stop_task(self, arn: str, reason: str) -> Task:
+        """Ask ECS to stop a task; harmless to repeat."""
+        with answering("ecs:StopTask"):
+            answer = self._reads.stop_task(cluster=self.cluster, task=arn, reason=reason)
+        return _task(answer["task"])
+
+    def running_arns(self, started_by: str) -> list[str]:
+        """ARNs of the tasks with this `startedBy` that nobody has told to stop."""
+        with answering("ecs:ListTasks"):
+            answer = self._reads.list_tasks(cluster=self.cluster, startedBy=started_by)
+        return list(answer.get("taskArns", []))
+
     def task_arns(self, name: str, *, stopped: bool) -> list[str]:
         """ARNs of the service's tasks, of all its deployments."""
         with answering("ecs:ListTasks"):
@@ -317,6 +367,17 @@ def _settings(desired: int | None, configuration: Json | None) -> dict[str, Any]
     """What of the two was given, as UpdateService calls it."""
     given = {"desiredCount": desired, "deploymentConfiguration": configuration}
     return {name: value for name, value in given.items() if value is not None}
+
+
+@contextmanager
+def _handing_over_roles(body: Json) -> Iterator[None]:
+    """AWS names one role that may not be handed over; a policy needs both."""
+    try:
+        yield
+    except AwsError as error:
+        roles = (body.get("taskRoleArn"), body.get("executionRoleArn"))
+        error.passes = tuple(role for role in roles if role)
+        raise
 
 
 def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -372,6 +433,7 @@ def _service(raw: Any) -> Service:  # noqa: ANN401 - the shape of botocore
         if raw.get("launchType")
         else tuple(p["capacityProvider"] for p in raw.get("capacityProviderStrategy", [])),
         configuration=configuration,
+        placement={name: raw[name] for name in PLACEMENT if raw.get(name)},
     )
 
 

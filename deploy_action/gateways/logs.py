@@ -1,10 +1,11 @@
-"""CloudWatch Logs in our words: the last lines of one container."""
+"""CloudWatch Logs in our words: what one container wrote."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from deploy_action.gateways.aws import READS, Clients, answering
+from deploy_action.model import Json
 from deploy_action.permissions import Permission, Permissions, Scope
 
 if TYPE_CHECKING:
@@ -29,6 +30,20 @@ class Logs:
                 logGroupName=group, logStreamName=stream, limit=lines, startFromHead=False
             )
         return [event.get("message", "").rstrip("\n") for event in answer.get("events", [])]
+
+    def after(self, group: str, stream: str, token: str) -> tuple[list[str], str]:
+        """The messages behind a token, oldest first, and the token for the next time.
+
+        An empty token stands for the beginning. With the same token as before
+        there was nothing more.
+        """
+        place: Json = {"nextToken": token} if token else {}
+        with answering("logs:GetLogEvents"):
+            answer = self._client.get_log_events(
+                logGroupName=group, logStreamName=stream, startFromHead=True, **place
+            )
+            token = answer["nextForwardToken"]
+        return [event.get("message", "").rstrip("\n") for event in answer.get("events", [])], token
 
 
 class LogGroups:

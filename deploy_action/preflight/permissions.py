@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from deploy_action.gateways.iam import Question
+from deploy_action.preflight import one_off
 from deploy_action.preflight.check import Facts, Look, Outcome, Passed, Skipped, Warned
 
 if TYPE_CHECKING:
@@ -73,6 +74,16 @@ def questions(facts: Facts) -> list[Question]:
         ),
         Question(actions=["ecs:RegisterTaskDefinition"], resources=["*"], context={}),
     ]
+    if facts.inputs.pre_deploy_command and facts.inputs.operation in one_off.OPERATIONS:
+        start = service.arn.partition(":service/")[0]
+        revision = f"{start}:task-definition/{facts.body.get('family')}:1"
+        task = cluster.replace(":cluster/", ":task/") + "/any"
+        asked += [
+            Question(actions=["ecs:RunTask"], resources=[revision], context=in_cluster),
+            Question(
+                actions=["ecs:DescribeTasks", "ecs:StopTask"], resources=[task], context=in_cluster
+            ),
+        ]
     roles = _roles(facts)
     if roles:
         context = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}

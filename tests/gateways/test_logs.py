@@ -1,4 +1,4 @@
-"""CloudWatch Logs: the last lines of one container."""
+"""CloudWatch Logs: what one container wrote."""
 
 from __future__ import annotations
 
@@ -41,3 +41,23 @@ def test_a_stream_that_is_not_there_is_missing(wire: Wire) -> None:
         Logs(wire.session).tail("/web", "s", 30)
 
     assert (caught.value.action, caught.value.refusal) == ("logs:GetLogEvents", Refusal.MISSING)
+
+
+def test_reads_on_from_where_it_was(wire: Wire) -> None:
+    logs = Logs(wire.session)
+    wire.answers("GetLogEvents", {"events": [{"message": "one\n"}], "nextForwardToken": "f/1"})
+
+    assert logs.after("/web", "ecs/app/7c1d", "") == (["one"], "f/1")
+    assert logs.after("/web", "ecs/app/7c1d", "f/1") == (["one"], "f/1")
+
+    place = {"logGroupName": "/web", "logStreamName": "ecs/app/7c1d", "startFromHead": True}
+    assert wire.sent("GetLogEvents") == [place, {**place, "nextToken": "f/1"}]
+
+
+def test_an_answer_without_a_place_to_read_on_from_cannot_be_read(wire: Wire) -> None:
+    wire.answers("GetLogEvents", {"events": []})
+
+    with pytest.raises(AwsError) as caught:
+        Logs(wire.session).after("/web", "s", "")
+
+    assert caught.value.refusal is Refusal.UNREACHABLE

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deploy_action.policy import Names, generate
 from tests.scenarios.stage import CRASHING, GOOD, SHA, Outcome, Stage
-from tests.simulator import Behaviour, Quirks, World
+from tests.simulator import Behaviour, OneOff, Quirks, World, faults
 from tests.simulator.given import EXECUTION_ROLE, TASK_ROLE
 
 NAMES = Names(
@@ -96,6 +97,20 @@ def wrong_answer(stage: Stage) -> Outcome:
     return stage.deploy()
 
 
+def migrated(stage: Stage) -> Outcome:
+    return stage.deploy(pre_deploy_command="./migrate")
+
+
+def cut_off_migration(stage: Stage) -> Outcome:
+    """Killed while the command ran, and stopped by the post step."""
+    stage.world.builder.behaviour = replace(GOOD, one_off=OneOff(seconds=500))
+    stage.world.faults.append(faults.on("logs:GetLogEvents", faults.killed_before()))
+    try:
+        return stage.deploy(pre_deploy_command="./migrate")
+    except faults.Killed:
+        return stage.finish()
+
+
 def secret(stage: Stage) -> Outcome:
     return stage.deploy(secrets=f"TOKEN={stage.world.secret('token')}")
 
@@ -152,6 +167,8 @@ STORIES: dict[str, tuple[Story, str]] = {
     "by targets": (by_targets, "deployed"),
     "crash": (crash, "rolled-back"),
     "wrong answer": (wrong_answer, "unhealthy"),
+    "migrated": (migrated, "deployed"),
+    "cut off migration": (cut_off_migration, ""),
     "secret": (secret, "deployed"),
     "pull through": (pull_through, "planned"),
     "rollback": (rollback, "deployed"),

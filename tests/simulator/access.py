@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .calls import denial
-from .ecs_lookup import short
+from .ecs_lookup import find_definition, short
 from .policy import Check, allows, as_list
 from .state import State
 
 Tree = Mapping[str, Any]
+Context = tuple[tuple[str, str], ...]
 
 _UNCHECKED = frozenset({"sts:GetCallerIdentity", "sts:AssumeRoleWithWebIdentity"})
 """AWS lets anybody ask who he is; the other one is the trust policy's business."""
@@ -124,15 +125,24 @@ def _ecs(state: State, action: str, params: Tree) -> Iterator[Check]:
     if action in _ON_A_RECORD:
         yield from _records(action, as_list(params[_ON_A_RECORD[action]]))
         return
+    if action == "ecs:RegisterTaskDefinition":
+        yield from _registration(state, params)
+        return
+    yield from _tasks(state, action, params, cluster, within)
+
+
+def _tasks(
+    state: State, action: str, params: Tree, cluster: str, within: Context
+) -> Iterator[Check]:
     match action:
         case "ecs:ListServices" | "ecs:ListTasks":
             # For tasks AWS looks at all container instances, which a policy calls `*` as well.
             yield Check(action, context=within)
-        case "ecs:DescribeTasks":
-            for task in params["tasks"]:
+        case "ecs:DescribeTasks" | "ecs:StopTask":
+            for task in params.get("tasks") or [params["task"]]:
                 yield Check(action, state.arn("ecs", f"task/{cluster}/{short(task)}"), within)
-        case "ecs:RegisterTaskDefinition":
-            yield from _registration(state, params)
+        case "ecs:RunTask":
+            yield from _one_off(state, params, cluster, within)
         case _:
             raise AssertionError(f"the simulator does not know on what AWS checks {action}")
 
@@ -157,7 +167,21 @@ def _registration(state: State, params: Tree) -> Iterator[Check]:
     if "tags" in params:
         creation = (("ecs:CreateAction", "RegisterTaskDefinition"),)
         yield Check("ecs:TagResource", family, creation)
+    yield from _roles(params)
+
+
+def _one_off(state: State, params: Tree, cluster: str, within: Context) -> Iterator[Check]:
+    """On the revision, on the roles that it hands over, and on the tags of the task."""
+    definition = find_definition(state, params["taskDefinition"])
+    yield Check("ecs:RunTask", definition.arn, within)
+    if "tags" in params or "propagateTags" in params:
+        creation = (("ecs:CreateAction", "RunTask"),)
+        yield Check("ecs:TagResource", state.arn("ecs", f"task/{cluster}/*"), creation)
+    yield from _roles(definition.body)
+
+
+def _roles(definition: Tree) -> Iterator[Check]:
     for key in ("executionRoleArn", "taskRoleArn"):
-        if params.get(key):
+        if definition.get(key):
             to_tasks = (("iam:PassedToService", "ecs-tasks.amazonaws.com"),)
-            yield Check("iam:PassRole", params[key], to_tasks)
+            yield Check("iam:PassRole", definition[key], to_tasks)

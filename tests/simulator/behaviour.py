@@ -14,6 +14,7 @@ class OneOff:
     seconds: float = 5.0
     exit_code: int = 0
     log_lines: tuple[str, ...] = ()
+    """Written one after the other, spread over its seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

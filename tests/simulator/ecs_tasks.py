@@ -8,7 +8,7 @@ from .ask import Ask, Tree, page
 from .calls import SimulatedError
 from .core import Core
 from .ecs_lookup import active_definition, cluster_of, find_service, missing, short
-from .ecs_records import Task
+from .ecs_records import Task, TaskDefinition
 from .ecs_show import show_task
 from .scheduler import make_containers
 from .task_life import TaskLife
@@ -65,14 +65,21 @@ class EcsTasks:
         if ask.state.run_task_problem is not None:
             arn = ask.state.arn("ecs", f"container-instance/{cluster}/1")
             return {"tasks": [], "failures": [{"arn": arn, "reason": ask.state.run_task_problem}]}
+        definition = active_definition(ask.state, ask.params["taskDefinition"])
+        self._check_overrides(ask, definition)
         token = ask.params.get("clientToken")
         again = [
             task
             for task in ask.state.tasks.values()
             if token is not None and task.client_token == token
         ]
+        if any(task.task_definition != definition.arn for task in again):
+            raise SimulatedError(
+                "ConflictException", "The clientToken is in use with another RunTask request."
+            )
         tasks = again or [
-            self._run_one(ask, cluster, token) for _ in range(ask.params.get("count", 1))
+            self._run_one(ask, cluster, definition, token)
+            for _ in range(ask.params.get("count", 1))
         ]
         return {"tasks": [_shown(ask, task) for task in tasks], "failures": []}
 
@@ -87,9 +94,21 @@ class EcsTasks:
         self._life.stop(task, "UserInitiated", ask.params.get("reason", "Task stopped by user"))
         return {"task": _shown(ask, task)}
 
-    def _run_one(self, ask: Ask, cluster: str, token: str | None) -> Task:
-        definition = active_definition(ask.state, ask.params["taskDefinition"])
+    def _check_overrides(self, ask: Ask, definition: TaskDefinition) -> None:
+        names = {each["name"] for each in definition.containers}
+        for override in ask.params.get("overrides", {}).get("containerOverrides", []):
+            if override["name"] not in names:
+                raise SimulatedError(
+                    "InvalidParameterException",
+                    f"Override for container named {override['name']} is not a container in the "
+                    "TaskDefinition.",
+                )
+
+    def _run_one(
+        self, ask: Ask, cluster: str, definition: TaskDefinition, token: str | None
+    ) -> Task:
         arn = ask.state.arn("ecs", f"task/{cluster}/{self._core.names.hexadecimal()}")
+        propagated = definition.tags if ask.params.get("propagateTags") == "TASK_DEFINITION" else []
         network = ask.params.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
         task = Task(
             arn=arn,
@@ -103,7 +122,7 @@ class EcsTasks:
             subnet=network.get("subnets", ["subnet-1"])[0],
             started_by=ask.params.get("startedBy"),
             overrides=ask.params.get("overrides", {}),
-            tags=ask.params.get("tags", []),
+            tags=[*propagated, *ask.params.get("tags", [])],
             client_token=token,
         )
         self._core.changed("task-run", task.arn, task_definition=definition.arn)

@@ -8,6 +8,7 @@ from typing import Any
 from .behaviour import Behaviour
 from .core import BehaviourRule
 from .ecs_lookup import find_definition
+from .ecs_records import Task
 from .given import Image
 from .parts import Parts
 
@@ -107,6 +108,10 @@ class Meanwhile:
         """Stop every running task of the service, for example with code SpotInterruption."""
         for task in self._state.tasks_of(self._state.service(service)):
             self._parts.life.stop(task, code, reason)
+
+    def stop_task(self, task: Task, code: str, reason: str) -> None:
+        """Stop one task, for example one that RunTask started."""
+        self._parts.life.stop(task, code, reason)
 
     def deny(self, *actions: str) -> None:
         """IAM refuses these actions (`ecs:UpdateService`) from now on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from .behaviour import Behaviour, OneOff
 from .core import Core
@@ -106,7 +107,10 @@ class TaskLife:
         behaviour = self._core.behaviour(task, container)
         one_off = _one_off(task, container, behaviour)
         if one_off is not None:
-            self._log(task, container, one_off.log_lines)
+            pause = one_off.seconds / max(len(one_off.log_lines), 1)
+            for number, line in enumerate(one_off.log_lines):
+                write = partial(self._log, container=container, lines=(line,))
+                self._after(task, number * pause, write)
             self._after(
                 task, one_off.seconds, lambda it: self._exit(it, container, one_off.exit_code, None)
             )

@@ -61,6 +61,12 @@ VALUES: list[tuple[str, str, Any]] = [
     ("cpu", "512", "512"),
     ("memory", "1024", "1024"),
     ("task_definition_patch", "ephemeralStorage:\n  sizeInGiB: 30", None),
+    ("pre_deploy_command", "./migrate", ("./migrate",)),
+    ("pre_deploy_command", "rake 'db:migrate' --x=\"a b\"", ("rake", "db:migrate", "--x=a b")),
+    ("pre_deploy_command", "rake \\\n  db:migrate", ("rake", "db:migrate")),
+    ("pre_deploy_command", "sh -c 'set -e\na | b && c'", ("sh", "-c", "set -e\na | b && c")),
+    ("pre_deploy_command", '["sh", "-c",\n "a && b"]', ("sh", "-c", "a && b")),
+    ("pre_deploy_command", "print $HOME", ("print", "$HOME")),
     ("desired_count", "0", 0),
     ("desired_count", "12", 12),
     ("minimum_healthy_percent", "0", 0),
@@ -116,7 +122,7 @@ def test_refuses_a_share_that_is_none(percent: str) -> None:
 def test_every_input_has_a_usable_value_here() -> None:
     tested = {name for name, *_ in [*VALUES, *HEALTH_VALUES]}
 
-    assert tested | {"rollback_to"} == set(DEFAULTS)
+    assert tested | {"rollback_to", "pre_deploy_container"} == set(DEFAULTS)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n"])
@@ -152,6 +158,14 @@ BAD: list[tuple[str, str, str]] = [
     ("environment_mode", "add", "'add' is not one of 'merge' or 'replace'"),
     ("task_definition_patch", "[1]", "this is not an object with named fields"),
     ("task_definition_patch", "a: b: c", "this is neither JSON nor YAML: mapping values"),
+    ("pre_deploy_command", "a && b", "'&&' needs a shell, and none runs it; write sh -c '…'"),
+    ("pre_deploy_command", "a\nb 'c'", "it has 2 lines, and one command is expected"),
+    ("pre_deploy_command", "a 'b", "its quotes do not match (no closing quotation)"),
+    ("pre_deploy_command", "''", "it holds no command"),
+    ("pre_deploy_command", "[]", "it holds no command"),
+    ("pre_deploy_command", '["a", 1]', "a JSON array of texts is expected"),
+    ("pre_deploy_command", '["a"', "it begins like a JSON array and is none"),
+    ("pre_deploy_command", "a " * 4000, "longer than the 8000 characters that ECS has room for"),
     ("desired_count", "-1", "greater than or equal to 0 (it is '-1')"),
     ("desired_count", "two", "(it is 'two')"),
     ("minimum_healthy_percent", "101", "less than or equal to 100"),
@@ -346,17 +360,21 @@ def test_the_run_is_read_from_the_environment_of_the_job() -> None:
             "GITHUB_REPOSITORY": "acme/shop",
             "GITHUB_SERVER_URL": "https://github.com",
             "GITHUB_RUN_ID": "4711",
+            "GITHUB_RUN_ATTEMPT": "2",
+            "GITHUB_JOB": "deploy",
+            "GITHUB_ACTION": "web",
         }
     )
 
     assert (run.sha, run.repository) == (SHA, "acme/shop")
+    assert run.execution == "acme/shop/4711/2/deploy/web"
     assert run.url == "https://github.com/acme/shop/actions/runs/4711"
 
 
 def test_outside_a_runner_the_run_is_empty() -> None:
     run = inputs.run({})
 
-    assert (run.sha, run.repository, run.url) == ("", "", "")
+    assert (run.sha, run.repository, run.url, run.execution) == ("", "", "", "")
 
 
 def test_the_workspace_is_the_runners_or_the_current_folder() -> None:

@@ -225,3 +225,10 @@ def test_an_expectation_needs_an_endpoint(name: str, text: str) -> None:
     ]
     assert problems(environ(health_path="/health", **{name: text})) == []
     assert problems(environ(health_url="https://a", **{name: text})) == []
+
+
+def test_a_container_without_a_command_has_no_effect() -> None:
+    assert problems(environ(pre_deploy_container="web")) == [
+        "`pre-deploy-container` has no effect without `pre-deploy-command`."
+    ]
+    assert problems(environ(pre_deploy_container="web", pre_deploy_command="./migrate")) == []

@@ -334,6 +334,10 @@ OWNERSHIP = {
         task(started_by="web", task_definition=OLD_REVISION),
         False,
     ),
+    "our own one-off task": (
+        task(started_by="ecs-deploy/7c1d", task_definition=NEW_REVISION, created_at=after(1)),
+        False,
+    ),
     "no deployment named and no date": (
         task(started_by="", task_definition=NEW_REVISION, created_at=None),
         False,

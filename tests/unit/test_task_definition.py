@@ -15,6 +15,7 @@ from deploy_action.task_definition import (
     choose_container,
     container_names,
     environment_values,
+    hidden_log,
     log_destination,
     merge_patch,
     parse,
@@ -415,3 +416,33 @@ def test_finds_the_log_of_a_container() -> None:
 )
 def test_a_log_that_cannot_be_found_is_none(definition: Json, container: str) -> None:
     assert log_destination(definition, container) is None
+
+
+AWSLOGS = {"awslogs-group": "/web", "awslogs-stream-prefix": "ecs"}
+HIDDEN: dict[str, tuple[Json, str]] = {
+    "it can be read": ({"logDriver": "awslogs", "options": AWSLOGS}, ""),
+    "the region is named": (
+        {"logDriver": "awslogs", "options": {**AWSLOGS, "awslogs-region": "eu-west-1"}},
+        "",
+    ),
+    "another region": (
+        {"logDriver": "awslogs", "options": {**AWSLOGS, "awslogs-region": "us-east-1"}},
+        "container 'app' writes its log to us-east-1",
+    ),
+    "no prefix": (
+        {"logDriver": "awslogs", "options": {"awslogs-group": "/web"}},
+        "the log of container 'app' has no `awslogs-stream-prefix`",
+    ),
+    "another driver": (
+        {"logDriver": "awsfirelens"},
+        "container 'app' has the log driver 'awsfirelens', and only `awslogs` can be read",
+    ),
+    "no driver": ({}, "container 'app' has no log driver, and only `awslogs` can be read"),
+}
+
+
+@pytest.mark.parametrize(("logging", "why"), HIDDEN.values(), ids=HIDDEN.keys())
+def test_says_why_a_log_cannot_be_read(logging: Json, why: str) -> None:
+    definition: Json = {"containerDefinitions": [{"name": "app", "logConfiguration": logging}]}
+
+    assert hidden_log(definition, "app", "eu-west-1") == why

@@ -107,6 +107,22 @@ def test_pushing_is_asked_about_where_an_image_is_pushed() -> None:
     assert len(given) == len(building) - 1
 
 
+@pytest.mark.parametrize(("operation", "asks"), [("deploy", True), ("restart", False)])
+def test_a_one_off_task_is_asked_about_where_one_is_run(operation: str, *, asks: bool) -> None:
+    given = {"pre_deploy_command": "./migrate", "operation": operation}
+
+    asked = {q.actions[0]: q for q in permissions.questions(facts(given=given))}
+
+    assert ("ecs:RunTask" in asked) is asks
+    if asks:
+        start = "arn:aws:ecs:eu-west-1:123456789012"
+        cluster = {"ecs:cluster": f"{start}:cluster/prod"}
+        assert asked["ecs:RunTask"].resources == [f"{start}:task-definition/web:1"]
+        assert asked["ecs:RunTask"].context == cluster
+        assert asked["ecs:DescribeTasks"].resources == [f"{start}:task/prod/any"]
+        assert list(asked["ecs:DescribeTasks"].actions) == ["ecs:DescribeTasks", "ecs:StopTask"]
+
+
 def test_without_roles_none_is_passed() -> None:
     asked = permissions.questions(facts(body=body(executionRoleArn=None)))
 
