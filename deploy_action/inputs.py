@@ -112,7 +112,7 @@ def _command(value: object) -> object:
     if not isinstance(value, str):
         return value
     words = _json_words(value) if value.startswith("[") else _shell_words(value)
-    if not words:
+    if not words or not words[0]:
         msg = "it holds no command"
         raise ValueError(msg)
     if len(json.dumps(words)) > LONGEST_COMMAND:

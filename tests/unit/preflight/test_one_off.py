@@ -11,7 +11,7 @@ from deploy_action.preflight.one_off import container_of, judge
 from tests.unit.builders import read
 from tests.unit.preflight.facts import body, container, facts, kinds, words
 
-LOGGED = {
+LOGGED: Json = {
     "logConfiguration": {
         "logDriver": "awslogs",
         "options": {"awslogs-group": "/web", "awslogs-stream-prefix": "ecs"},
