@@ -122,9 +122,18 @@ class Follower:
         primary = self.service.primary if self.service else None
         if primary is None:
             return state
-        if isinstance(state, EcsRollsBack) and primary.id != self.rollout.deployment_id:
+        if (isinstance(state, EcsRollsBack) and primary.id != self.rollout.deployment_id) or (
+            isinstance(state, EcsRolledBack)
+            and not self._rollback
+            and primary.task_definition == self.rollout.baseline.task_definition
+        ):
             self._rollback, self._rollback_reason = primary.id, state.reason
-        elif isinstance(state, EcsRolledBack) and self._rollback not in {"", primary.id}:
+        elif (
+            isinstance(state, EcsRolledBack)
+            and self._rollback not in {"", primary.id}
+            # Ours can only be PRIMARY in an answer from before the rollback.
+            and primary.id != self.rollout.deployment_id
+        ):
             # It did roll back, and then somebody deployed.
             return Replaced(f"deployment {primary.id}", certain=True)
         elif isinstance(state, Replaced) and primary.id == self._rollback:

@@ -136,7 +136,7 @@ def judge(rollout: Rollout, seen: Observation, fail_after: int) -> State:
     if primary is None:
         return Moving()
     if primary.id != rollout.deployment_id:
-        return _not_primary(rollout, seen.service, primary)
+        return _not_primary(rollout, seen, primary)
     if primary.rollout_state == "COMPLETED":
         return Finished()
     if primary.rollout_state == "FAILED":
@@ -174,12 +174,15 @@ def _by_service_deployment(rollout: Rollout, seen: Observation) -> State | None:
     return states.get(record.status)
 
 
-def _not_primary(rollout: Rollout, service: Service, primary: Deployment) -> State:
+def _not_primary(rollout: Rollout, seen: Observation, primary: Deployment) -> State:
     """Rolled back, superseded, or only an old answer?"""
-    ours = service.deployment(rollout.deployment_id)
+    ours, record = seen.service.deployment(rollout.deployment_id), seen.service_deployment
     back = primary.task_definition == rollout.baseline.task_definition
+    has_failed = ours is not None and ours.rollout_state == "FAILED"
+    # What ECS only stopped it did not roll back: then somebody asked for the old revision.
+    is_only_stopped = record is not None and record.status == "STOPPED"
     names_rollback = "rolling back" in primary.reason.lower()
-    if back and (names_rollback or (ours is not None and ours.rollout_state == "FAILED")):
+    if back and (names_rollback or (has_failed and not is_only_stopped)):
         reason = ours.reason if ours else primary.reason
         if primary.rollout_state == "COMPLETED":
             return EcsRolledBack(_with_reason(ROLLED_BACK, reason))

@@ -253,6 +253,15 @@ ROWS = {
         Replaced,
         "web:41",
     ),
+    "somebody asked for the old revision where ECS had only stopped ours": Row(
+        seen(
+            deployment(id=FOREIGN_ID, task_definition=OLD_REVISION, created_at=after(60)),
+            OURS_FAILED,
+            service_deployment=record("STOPPED"),
+        ),
+        Replaced,
+        "web:41",
+    ),
     "a rollback to some other revision is not ours": Row(
         seen(
             deployment(id=FOREIGN_ID, task_definition=revision("web:40"), reason=GOING_BACK),
