@@ -1,21 +1,23 @@
-"""What a command measures stands in the README between two markers that bear its name."""
-
-from __future__ import annotations
+"""The parts of the README that a command writes: between two comments with one name."""
 
 from pathlib import Path
+from typing import Final
 
-from dev.commands import say
 from dev.places import ROOT
 
+README: Final = ROOT / "README.md"
 
-def write(name: str, text: str, readme: Path = ROOT / "README.md") -> bool:
-    """Replace what stands between the markers of `name`; False, and told, if they are missing."""
-    begin, end = f"<!-- begin:{name} -->", f"<!-- end:{name} -->"
-    before, found, rest = readme.read_text("utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        say(f"{readme.name} has no place for the result: {begin} … {end}")
-        return False
-    readme.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
-    say(f"the result is in {readme.name}")
-    return True
+
+class NoPlace(Exception):
+    """The README has no pair of comments for this part."""
+
+
+def write(name: str, text: str, readme: Path = README) -> None:
+    """Put the text between `<!-- begin:name -->` and `<!-- end:name -->`; raise NoPlace."""
+    first, last = f"<!-- begin:{name} -->", f"<!-- end:{name} -->"
+    before, begin, rest = readme.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
+    if not (begin and end):
+        raise NoPlace(f"{readme.name} has no place for this: {first} … {last}")
+    readme.write_text(f"{before}{first}\n{text}\n{last}{after}", encoding="utf-8")
+    print(f"the text is in {readme.name}")
