@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
@@ -41,10 +41,12 @@ from deploy_action.gateways.registries import Registries
 from deploy_action.gateways.s3 import S3
 from deploy_action.gateways.secrets import Secrets
 from deploy_action.gateways.shared_ecs import SharedEcs
+from deploy_action.gateways.sns import Sns
 from deploy_action.group import Group
 from deploy_action.health import parse_header
+from deploy_action.notify import QUIET, Notifier, secrets_of
 from deploy_action.one_off_task import OneOff
-from deploy_action.ports import Concurrently, in_turn
+from deploy_action.ports import Concurrently, NoNotices, in_turn
 from deploy_action.report.board import Board
 from deploy_action.report.console import Console
 from deploy_action.report.journal import Journal, Story
@@ -56,7 +58,7 @@ if TYPE_CHECKING:
     import boto3
 
     from deploy_action.inputs import Inputs
-    from deploy_action.ports import Builder, Clock, Engine, Http
+    from deploy_action.ports import Builder, Clock, Engine, Http, Notices
 
 OPERATIONS = {
     "deploy": deploy.deploy,
@@ -89,6 +91,7 @@ class Outside:
     engine: Engine
     clock: Clock
     concurrently: Concurrently = in_turn
+    notices: Notices = field(default_factory=NoNotices)
 
 
 def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
@@ -110,15 +113,17 @@ def main(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     _hide_inputs(given, journal)
     journal.record(rolled_back="false")
     runner.begin_state(outside.engine.own_container())
+    lines = () if given.operation in QUIET else given.notify
+    notifier = Notifier(lines, outside.notices, journal)
     source = Source(workspace=inputs.workspace(environ), run=story.run)
 
     def work(mine: Inputs, gateways: Gateways, own: Journal, group: Group) -> None:
         OPERATIONS[given.operation](mine, source, gateways, own, group)
 
     def release() -> None:
-        _play(work, given, environ, outside, journal, stream)
+        _play(work, given, environ, outside, journal, stream, notifier)
 
-    return _ended(release, journal)
+    return _ended(release, journal, notifier)
 
 
 def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
@@ -142,6 +147,8 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
 
+    notifier = Notifier(given.notify, outside.notices, journal)
+
     def work(mine: Inputs, gateways: Gateways, own: Journal, group: Group) -> None:
         del group
         if task:
@@ -153,9 +160,9 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
         return finish.finish(begun, mine, gateways, own)
 
     def complete() -> None:
-        _play(work, given, environ, outside, journal, stream)
+        _play(work, given, environ, outside, journal, stream, notifier)
 
-    return _ended(complete, journal)
+    return _ended(complete, journal, notifier)
 
 
 def _play(
@@ -165,12 +172,14 @@ def _play(
     outside: Outside,
     journal: Journal,
     stream: TextIO,
+    notifier: Notifier,
 ) -> None:
     """Do the work for every service of the step."""
     # A restart has nothing to go back to.
     keeps = given.on_partial_failure == "keep" or not given.rollback_on_failure
     group = Group(given.service, outside.clock, keeps=keeps or given.operation == "restart")
     gateways = _gateways(given, environ, outside, journal, group)
+    notifier.sns = gateways.sns
     if group.is_one:
         work(given.of(given.name), gateways, journal, group)
         return
@@ -187,19 +196,29 @@ def _title(services: Sequence[str]) -> str:
     return f"{len(services)} services" if len(services) > NAMED else ", ".join(services)
 
 
-def _ended(work: Callable[[], None], journal: Journal) -> int:
-    """Do the work and turn whatever it ends with into an exit code."""
+def _ended(work: Callable[[], None], journal: Journal, notifier: Notifier) -> int:
+    """Do the work and turn whatever it ends with into an exit code; tell those who want it."""
     with Signals() as signals:
-        match _end_of(work, signals):
-            case ActionError() as error:
-                return _fail(journal, error)
-            case Cancelled() as cancelled:
-                return _cancelled(journal, cancelled)
-            case Exception() as error:
-                return _crashed(journal, error)
-            case None:
-                journal.finish(lambda: render(journal.story))
-                return 0
+        end = _end_of(work, signals)
+        code = _code(end, journal)
+        is_cancelled = isinstance(end, Cancelled)
+        # What was begun and not ended is the post step's to tell.
+        if not (is_cancelled and finish.Saved.read(journal.kept).is_unfinished):
+            notifier.tell(is_hurried=is_cancelled)
+        return code
+
+
+def _code(end: Exception | Cancelled | None, journal: Journal) -> int:
+    match end:
+        case ActionError() as error:
+            return _fail(journal, error)
+        case Cancelled() as cancelled:
+            return _cancelled(journal, cancelled)
+        case Exception() as error:
+            return _crashed(journal, error)
+        case None:
+            journal.finish(lambda: render(journal.story))
+            return 0
 
 
 def _end_of(work: Callable[[], None], signals: Signals) -> Exception | Cancelled | None:
@@ -248,6 +267,7 @@ def _gateways(
         clock=outside.clock if group.is_one else group,
         concurrently=outside.concurrently,
         cloudwatch=CloudWatch(clients),
+        sns=Sns(clients),
         registries=Registries(clients, outside.http, given.registry),
         iam=Iam(clients),
         secrets=Secrets(clients),
@@ -296,6 +316,7 @@ def _session_name(environ: Mapping[str, str]) -> str:
 def _hide_inputs(given: Inputs, journal: Journal) -> None:
     """What the inputs bring is hidden before the first line can repeat it."""
     journal.hide(*(secret.get_secret_value() for secret in given.build_secrets.values()))
+    journal.hide(*secrets_of(given.notify))
     journal.redact.hide_environment(given.environment_variables)
     for name, value in map(parse_header, given.health_headers):
         if any(part in name.lower() for part in CREDENTIAL_HEADERS):

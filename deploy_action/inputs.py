@@ -27,6 +27,7 @@ from pydantic_settings.sources.utils import parse_env_vars
 from deploy_action import health
 from deploy_action.errors import InvalidInput
 from deploy_action.model import Run
+from deploy_action.notify import check_address
 from deploy_action.task_definition import parse_patch
 
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -340,6 +341,13 @@ class Inputs(BaseSettings):
     bake_minutes: float = Field(0, ge=0, le=180)
     alarms: Items = ()
 
+    notify: Annotated[
+        tuple[str, ...],
+        NoDecode,
+        BeforeValidator(lambda v: tuple(v.split("\n")) if isinstance(v, str) else v),
+        AfterValidator(lambda v: tuple(line.strip() for line in v if line.strip())),
+        AfterValidator(_each(check_address)),
+    ] = Field((), repr=False)
     log_tail_lines: int = Field(30, ge=0, le=500)
     rollback_on_failure: Flag = True
     on_cancel: Literal["rollback", "leave"] = "rollback"

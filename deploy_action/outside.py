@@ -13,6 +13,7 @@ from deploy_action.gateways.buildx import Buildx
 from deploy_action.gateways.clock import SystemClock
 from deploy_action.gateways.engine import DockerEngine
 from deploy_action.gateways.http import UrlHttp
+from deploy_action.gateways.notices import AppriseNotices
 
 T = TypeVar("T")
 THREADS = 8
@@ -28,6 +29,7 @@ def real(environ: Mapping[str, str]) -> Outside:
         engine=DockerEngine(environ),
         clock=SystemClock(),
         concurrently=concurrently,
+        notices=AppriseNotices(),
     )
 
 

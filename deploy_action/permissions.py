@@ -35,6 +35,8 @@ class Scope(Enum):
     LOG_GROUP = "log group"
     SECRET = "secret"  # noqa: S105 - a kind of resource
     """Secrets that task definitions refer to; that they exist, not what is in them."""
+    TOPIC = "topic"
+    """SNS topics that are told how a run ended."""
     ROLE = "role"
     """The roles of the tasks."""
     PASSED_ROLE = "passed role"

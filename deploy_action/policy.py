@@ -24,6 +24,7 @@ from deploy_action.gateways import (
     registries,
     s3,
     secrets,
+    sns,
 )
 from deploy_action.permissions import Permissions, Scope
 
@@ -40,6 +41,7 @@ DECLARED: Permissions = {
     **registries.PERMISSIONS,
     **s3.PERMISSIONS,
     **secrets.PERMISSIONS,
+    **sns.PERMISSIONS,
 }
 """All but the calls that need no permission."""
 PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
@@ -64,6 +66,8 @@ class Names:
     roles: tuple[str, ...] = ()
     """Task and execution roles, names or ARNs."""
     secrets: tuple[str, ...] = ()
+    """ARNs."""
+    topics: tuple[str, ...] = ()
     """ARNs."""
     partition: str = ""
 
@@ -141,6 +145,8 @@ def _resources(scope: Scope, names: Names) -> list[str]:
             return [names.arn("logs", f"log-group:{group}:*") for group in names.log_groups]
         case Scope.SECRET:
             return list(names.secrets)
+        case Scope.TOPIC:
+            return list(names.topics)
         case _:
             return [names.arn("ecs", resource) for resource in _of_ecs(scope, names)]
 
@@ -185,6 +191,7 @@ def main(arguments: Sequence[str], stream: TextIO) -> int:
         log_groups=tuple(given.log_group or (f"/ecs/{family}" for family in families)),
         roles=(*given.execution_role, *given.task_role),
         secrets=tuple(given.secret),
+        topics=tuple(given.topic),
     )
     stream.write(text(generate(names, reads_only=given.read_only)))
     return 0
@@ -206,6 +213,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--log-group", "log groups of the containers; without it /ecs/FAMILY", False),
         ("--execution-role", "execution roles of the task definitions, name or ARN", False),
         ("--task-role", "task roles of the task definitions, name or ARN", False),
+        ("--topic", "ARNs of SNS topics that `notify` names; without it none", False),
         ("--secret", "ARNs of secrets whose existence may be checked; without it none", False),
     ):
         parser.add_argument(

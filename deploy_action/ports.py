@@ -200,6 +200,38 @@ class Engine(Protocol):
         """Take the name off its image, which goes with its last name. Raise NoEngine."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A short message to people."""
+
+    title: str
+    body: str
+    is_good: bool
+
+
+class Notices(Protocol):
+    """Sends short messages, to URLs that are secrets."""
+
+    def send(
+        self, urls: Sequence[str], notice: Notice, *, timeout_seconds: float
+    ) -> list[str | None]:
+        """For each URL why it was not sent, without its secrets; None where it was.
+
+        Raise nothing, and take no longer than `timeout_seconds`.
+        """
+
+
+class NoNotices:
+    """A world in which nobody can be told anything."""
+
+    def send(
+        self, urls: Sequence[str], notice: Notice, *, timeout_seconds: float
+    ) -> list[str | None]:
+        """As `Notices`."""
+        del notice, timeout_seconds
+        return ["there is no way to send it" for _ in urls]
+
+
 class Concurrently(Protocol):
     """Makes calls that do not depend on each other."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deploy_action.gateways.registries import Registries
     from deploy_action.gateways.s3 import S3
     from deploy_action.gateways.secrets import Secrets
+    from deploy_action.gateways.sns import Sns
     from deploy_action.model import Identity
     from deploy_action.ports import Builder, Clock, Concurrently, Engine, Http
 
@@ -35,6 +36,7 @@ class Gateways:
     clock: Clock
     concurrently: Concurrently
     cloudwatch: CloudWatch
+    sns: Sns
     # What follows is only looked through before a release.
     registries: Registries
     iam: Iam

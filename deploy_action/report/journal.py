@@ -168,6 +168,8 @@ class Journal:
         self._runner = runner
         self._started = clock.monotonic()
         self._open: Phase | None = None
+        self.kept: dict[str, str] = {}
+        """What the post step is going to find."""
 
     def record(self, **facts: str) -> None:
         """Keep facts and write them as outputs at once: a cancelled run has them too."""
@@ -179,6 +181,7 @@ class Journal:
 
     def save_state(self, name: str, value: str) -> None:
         """Keep a value for the post step."""
+        self.kept[name] = value
         self._runner.save_state(name, value)
 
     @contextmanager

@@ -46,6 +46,7 @@ RESOURCES: dict[Scope, set[str]] = {
     Scope.REPOSITORY: {"repository"},
     Scope.LOG_GROUP: {"log-stream"},
     Scope.SECRET: {"Secret"},
+    Scope.TOPIC: {"topic"},
     Scope.ROLE: {"role"},
     Scope.PASSED_ROLE: {"role"},
 }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from deploy_action import app
-from deploy_action.ports import EngineInfo, NoEngine
+from deploy_action.ports import EngineInfo, NoEngine, Notice
 from tests.simulator import Behaviour, Image, World
 
 SHA = "3f9c2e1d0b7a4c5e8f60718293a4b5c6d7e8f901"
@@ -79,6 +79,23 @@ class SimulatedEngine:
         )
 
 
+class RecordedNotices:
+    """Takes every message, unless the test says why not."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Notice]] = []
+        self.problem: str | None = None
+        self.seconds: list[float] = []
+        """How long each sending was allowed to take."""
+
+    def send(
+        self, urls: Sequence[str], notice: Notice, *, timeout_seconds: float
+    ) -> list[str | None]:
+        self.seconds.append(timeout_seconds)
+        self.sent += [(url, notice) for url in urls]
+        return [self.problem for _ in urls]
+
+
 class Stage:
     """A service `web` in the cluster `prod` that runs a good old version."""
 
@@ -93,6 +110,7 @@ class Stage:
         self.world = world or World(seed=seed)
         self.log = io.StringIO()
         self.engine = SimulatedEngine()
+        self.notices = RecordedNotices()
         self.engine.images = self.world.builder.engine_images
         self.workspace = folder
         (folder / "Dockerfile").write_text("FROM scratch\n")
@@ -171,6 +189,7 @@ class Stage:
             builder=self.world.builder,
             engine=self.engine,
             clock=self.world.clock,
+            notices=self.notices,
         )
 
     def changes(self) -> list[str]:

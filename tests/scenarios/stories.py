@@ -23,6 +23,7 @@ NAMES = Names(
     repositories=("web", "mirror/*"),
     log_groups=("/ecs/web",),
     roles=(EXECUTION_ROLE, TASK_ROLE),
+    topics=("arn:aws:sns:eu-west-1:123456789012:releases",),
     secrets=("arn:aws:secretsmanager:eu-west-1:123456789012:secret:token-*",),
 )
 POLICY = generate(NAMES)
@@ -142,6 +143,10 @@ def alarms(stage: Stage) -> Outcome:
     return stage.deploy(alarms="errors")
 
 
+def notice(stage: Stage) -> Outcome:
+    return stage.deploy(notify=stage.world.topic("releases"))
+
+
 def check(stage: Stage) -> Outcome:
     stage.deploy()
     return stage.deploy(operation="verify")
@@ -175,6 +180,7 @@ STORIES: dict[str, tuple[Story, str]] = {
     "rollback to nothing": (rollback_to_nothing, "blocked"),
     "restart": (restart, "restarted"),
     "alarms": (alarms, "deployed"),
+    "notice": (notice, "deployed"),
     "check": (check, "verified"),
     "misspelt": (misspelt, "blocked"),
     "cancelled": (cancelled, ""),

@@ -111,6 +111,8 @@ def _looked_at(state: State, action: str, params: Tree) -> Iterator[Check]:
                 yield Check(action, state.arn("ssm", f"parameter/{path}"))
         case "s3:GetObject":
             yield Check(action, f"arn:aws:s3:::{params['Bucket']}/{params['Key']}")
+        case "sns:Publish":
+            yield Check(action, params["TopicArn"])
         case _:
             raise AssertionError(f"the simulator does not know on what AWS checks {action}")
 

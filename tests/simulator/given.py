@@ -327,6 +327,12 @@ class Given:
             self._state.secret_values[arn] = value
         return arn
 
+    def topic(self, name: str) -> str:
+        """The ARN of an SNS topic."""
+        arn = self._state.arn("sns", name)
+        self._state.topics[arn] = []
+        return arn
+
     def parameter(self, name: str, value: str = "value") -> str:
         """The ARN of a parameter in SSM."""
         self._state.parameters[name] = value

@@ -21,6 +21,7 @@ from .small_services import (
     Ec2,
     Iam,
     SecretsManager,
+    Sns,
     Ssm,
     Sts,
 )
@@ -73,6 +74,7 @@ def services_of(parts: Parts) -> dict[str, Service]:
         "cloudwatch": Service("cloudwatch", (CloudWatch(),)),
         "iam": Service("iam", (Iam(),)),
         "secrets-manager": Service("secretsmanager", (SecretsManager(),)),
+        "sns": Service("sns", (Sns(),)),
         "ssm": Service("ssm", (Ssm(),)),
         "s3": Service("s3", (S3(),)),
         "ec2": Service("ec2", (Ec2(),)),

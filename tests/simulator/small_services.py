@@ -158,6 +158,20 @@ class SecretsManager:
         return {"ARN": found["ARN"], "Name": found["Name"], "SecretString": value}
 
 
+class Sns:
+    """Topics, and what was published to them."""
+
+    def publish(self, ask: Ask) -> Tree:
+        arn = ask.params["TopicArn"]
+        if arn not in ask.state.topics:
+            raise SimulatedError("NotFoundException", "Topic does not exist", 404)
+        subject = ask.params.get("Subject", "")
+        if len(subject) > 100 or not subject.isascii() or "\n" in subject:
+            raise SimulatedError("InvalidParameterException", "Invalid parameter: Subject")
+        ask.state.topics[arn].append((subject, ask.params["Message"]))
+        return {"MessageId": _VERSION}
+
+
 class Ssm:
     """Parameters by name; ARNs work as names do."""
 

@@ -136,6 +136,8 @@ class State:
     """Secret ARN to its deletion date, None when it is not going to be deleted."""
     secret_values: dict[str, str] = field(default_factory=dict)
     """Secret ARN to its value; one without an entry has none yet."""
+    topics: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """SNS topic ARN to the subjects and messages that were published."""
     objects: set[str] = field(default_factory=set)
     """`bucket/key` of everything in S3."""
     pull_through_prefixes: list[str] = field(default_factory=list)

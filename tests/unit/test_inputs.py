@@ -19,6 +19,7 @@ DEFAULTS = Inputs.model_fields
 SOME_TAG = "is not an image tag: letters, digits, dots, dashes and underscores, at most 128"
 NO_PAIR = "line 1 is not of the form KEY=value"
 
+TOPIC = "arn:aws:sns:eu-west-1:123456789012:releases"
 VALUES: list[tuple[str, str, Any]] = [
     ("operation", "deploy", "deploy"),
     ("operation", "plan", "plan"),
@@ -76,6 +77,7 @@ VALUES: list[tuple[str, str, Any]] = [
     ("force_new_deployment", "True", True),
     ("rollout_timeout_minutes", "7.5", 7.5),
     ("bake_minutes", "2.5", 2.5),
+    ("notify", f" {TOPIC} \n\n", (TOPIC,)),
     ("alarms", "errors, latency", ("errors", "latency")),
     ("fail_after_stopped_tasks", "1", 1),
     ("health_url", "https://web.example.com/health?deep=1", None),

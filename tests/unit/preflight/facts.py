@@ -18,6 +18,7 @@ from deploy_action.gateways.logs import LogGroups, Logs
 from deploy_action.gateways.registries import Registries
 from deploy_action.gateways.s3 import S3
 from deploy_action.gateways.secrets import Secrets
+from deploy_action.gateways.sns import Sns
 from deploy_action.model import Baseline, Definition, Identity, Json, Lifetime, Service
 from deploy_action.ports import in_turn
 from deploy_action.preflight.check import PLACEHOLDER, Facts, Look, Outcome
@@ -108,6 +109,7 @@ def doors(world: World) -> Gateways:
         clock=world.clock,
         concurrently=in_turn,
         cloudwatch=CloudWatch(clients),
+        sns=Sns(clients),
         registries=Registries(clients, world.http, None),
         iam=Iam(clients),
         secrets=Secrets(clients),
