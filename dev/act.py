@@ -1,7 +1,8 @@
 """Running a workflow of a scratch repository the way the runner does, through act.
 
 act runs the job's steps on this machine and docker actions as real containers. It builds
-the action's image under one shared name, so only one workflow may run at a time.
+the action's image under one shared name, so only one workflow may run at a time; those that
+build nothing and have different names may run together.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -78,14 +80,16 @@ def run_workflow(
     environment: Mapping[str, str] | None = None,
     actions: Mapping[str, Path] | None = None,
     heard: Callable[[str], None] | None = None,
+    hosts: Mapping[str, str] | None = None,
 ) -> Run:
     """Run a workflow file of a git repository and tell what its steps did.
 
     `actions` maps `owner/name@ref` to a folder; `heard` gets every log line as it is written.
+    `hosts` gives addresses to names that docker actions ask for.
     """
     mark = f"{_LABEL}={uuid.uuid4().hex}"
     command = [
-        *_recipe(event, workflow, mark),
+        *_recipe(event, workflow, mark, hosts or {}),
         *_pairs("--input", inputs),
         *_pairs("--var", variables),
         *_pairs("--secret", secrets),
@@ -93,10 +97,16 @@ def run_workflow(
         *_pairs("--local-repository", actions),
     ]
     reader = _Reader(heard or _ignore)
-    with _alone(), (_HOME / "trouble.log").open("w+") as trouble:
+    with _lock(alone=_is_built(actions or {})), tempfile.TemporaryFile("w+") as trouble:
         succeeded = _run(command, repository, reader, trouble, mark)
         trouble.seek(0)
         return Run(succeeded, reader.steps, trouble.read() + reader.complaints)
+
+
+def _is_built(actions: Mapping[str, Path]) -> bool:
+    """Whether act builds an image, instead of using one that is there."""
+    there = ("docker://" in (path / "action.yml").read_text() for path in actions.values())
+    return not actions or not all(there)
 
 
 def _run(
@@ -133,13 +143,15 @@ def _remove_containers(mark: str) -> None:
         attempt("docker", "rm", "--force", "--volumes", *left)
 
 
-def _recipe(event: str, workflow: str, mark: str) -> list[str]:
+def _recipe(event: str, workflow: str, mark: str, hosts: Mapping[str, str]) -> list[str]:
     """Run steps on this machine, with docker actions on its network and seeing act's files."""
+    options = f"--network host --label {mark} -v {_HOME}/work:{_HOME}/work"
+    options += "".join(f" --add-host {name}:{address}" for name, address in hosts.items())
     return [
         *(str(ACT), event, "--workflows", f".github/workflows/{workflow}", "--json", "--rm"),
         *("--platform", "ubuntu-latest=-self-hosted", "--pull=false", "--no-cache-server"),
         *("--action-cache-path", str(_HOME / "work")),
-        *("--container-options", f"--network host --label {mark} -v {_HOME}/work:{_HOME}/work"),
+        *("--container-options", options),
     ]
 
 
@@ -153,10 +165,10 @@ def _environment() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
+def _lock(*, alone: bool) -> Iterator[None]:
     (_HOME / "work").mkdir(parents=True, exist_ok=True)
     with (_HOME / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 

@@ -36,6 +36,7 @@ class MiniStack:
 
     port: int
     log: Path
+    region: str = REGION
 
     @property
     def endpoint(self) -> str:
@@ -51,8 +52,8 @@ class MiniStack:
         """The variables that make every AWS client talk to this emulator."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
         }
@@ -63,19 +64,20 @@ class MiniStack:
 
 
 @contextlib.contextmanager
-def running(*, checks_access: bool = False) -> Iterator[MiniStack]:
+def running(*, checks_access: bool = False, region: str = REGION) -> Iterator[MiniStack]:
     """Have an emulator for the length of a block. The Docker Engine must be there.
 
-    With `checks_access` it asks its IAM whether a call is allowed; `test` may do everything.
+    Load balancers answer only in its `region`. With `checks_access` it asks its IAM whether
+    a call is allowed; `test` may do everything.
     """
     port = _free_port()
     folder = CACHE / "ministack"
     folder.mkdir(parents=True, exist_ok=True)
-    emulator = MiniStack(port, folder / f"{port}.log")
+    emulator = MiniStack(port, folder / f"{port}.log", region)
     with emulator.log.open("wb") as log:
         process = subprocess.Popen(
             [MINISTACK_ENVIRONMENT / "bin" / "python", "-m", "ministack"],
-            env=_environment(port, folder) | ({"AUTH": "true"} if checks_access else {}),
+            env=_environment(port, region, folder) | ({"AUTH": "true"} if checks_access else {}),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -100,14 +102,14 @@ def _stop_signal_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _environment(port: int, folder: Path) -> dict[str, str]:
+def _environment(port: int, region: str, folder: Path) -> dict[str, str]:
     """Its own few variables, so that nobody's AWS settings reach it."""
     kept = ("PATH", "HOME", "DOCKER_HOST")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
         "GATEWAY_PORT": str(port),
         "BIND_HOST": "127.0.0.1",
-        "MINISTACK_REGION": REGION,
+        "MINISTACK_REGION": region,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "MINISTACK_HOSTNAME": _OWNER,
         "TMPDIR": str(folder),
