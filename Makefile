@@ -21,27 +21,26 @@ check: ## format, lint, types, import rules, workflows, Dockerfiles
 	@$(PYTHON) -m dev.environments
 	@.venv/bin/python -m dev.check
 
-# What `make test` runs once the machine is ready. Storms and exhaustive faults still find
-# open cases; until those are closed they have targets of their own.
+# What `make test` runs once the machine is ready.
 all: check
-	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e" --ignore=tests/storms
+	@.venv/bin/python -m pytest -n auto -m "not docker and not e2e"
 	@.venv/bin/python -m pytest -m "docker or e2e"
 
-storm: ## play N random storms of faults over all cores
+storm: ## play N random storms over all cores; STORM=--update writes the README
 	@$(PYTHON) -m dev.environments
-	@.venv/bin/python -m dev.storm run $(N)
+	@.venv/bin/python -m dev.storm run $(N) $(STORM)
 
 detection: ## tell when failures are known; DETECTION=--update writes the README
 	@$(PYTHON) -m dev.environments
 	@.venv/bin/python -m dev.detection $(DETECTION)
 
-faults: ## play every kind of fault at every call of every story
+faults: ## play every fault at every call; FAULTS=--update writes the README
 	@$(PYTHON) -m dev.environments
-	@.venv/bin/python -m dev.storm faults
+	@.venv/bin/python -m dev.storm faults $(FAULTS)
 
-mutants: ## plant the bugs of other tools and count those that the tests catch
+mutants: ## plant the bugs of other tools and count those caught; MUTANTS=--update
 	@$(PYTHON) -m dev.environments
-	@.venv/bin/python -m dev.mutants
+	@.venv/bin/python -m dev.mutants $(MUTANTS)
 
 demo: ## deploy, replace, roll back and repeat on an emulated AWS
 	$(ON_MACHINE) .venv/bin/python -m dev.demo

@@ -2,6 +2,7 @@
 
 Usage:
     python -m dev.mutants            plant every defect and print the score
+    python -m dev.mutants --update   write the score into the README as well
     python -m dev.mutants latest     only those whose name or file contains this
 """
 
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from dev import readme
 from dev.commands import run
 from dev.places import ROOT
 
@@ -371,7 +373,9 @@ MUTANTS: Final = (
 
 def main() -> int:
     """Return 1 where a defect survives, does not fit, or the tests fail without any."""
-    wanted = " ".join(sys.argv[1:]).lower()
+    words = sys.argv[1:]
+    update = "--update" in words
+    wanted = " ".join(word for word in words if word != "--update").lower()
     chosen = [m for m in MUTANTS if wanted in f"{m.name} {m.file}".lower()]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         source = Path(folder) / "source"
@@ -383,7 +387,10 @@ def main() -> int:
             return 1
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             caught = sum(pool.map(lambda mutant: _is_caught(mutant, source), chosen))
-    print(f"{caught} of {len(chosen)} planted defects caught")
+    told = f"`make mutants`: {caught} of {len(chosen)} planted defects are caught."
+    print(told)
+    if update and chosen == list(MUTANTS):
+        readme.write("mutants", told)
     return 0 if caught == len(chosen) else 1
 
 

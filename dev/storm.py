@@ -2,8 +2,9 @@
 
 Usage:
     python -m dev.storm run 20000 [--from 0]   play so many seeds, print those that fail
+    python -m dev.storm run 20000 --update     and write the figures into the README
     python -m dev.storm seed 4711              play one storm and show its history
-    python -m dev.storm faults                 play every single fault at every call of every story
+    python -m dev.storm faults [--update]      play every single fault at every call of every story
     python -m dev.storm case good 12 "throttled"   play one single fault
 """
 
@@ -24,7 +25,8 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
-from tests.storms.stories import STORIES, cases, run_case
+from dev import readme
+from tests.storms.stories import ALL, cases, run_case
 from tests.storms.strikes import STRIKES
 from tests.storms.weather import Result, storm
 
@@ -40,27 +42,29 @@ def main() -> int:
     many.add_argument("--from", type=int, default=0, dest="first")
     one = commands.add_parser("seed", help="play one storm and show its history")
     one.add_argument("seed", type=int)
-    commands.add_parser("faults", help="play every single fault")
+    faults = commands.add_parser("faults", help="play every single fault")
+    for each in (many, faults):
+        each.add_argument("--update", action="store_true", help="write figures into the README")
     case = commands.add_parser("case", help="play one case of the exhaustive suite")
     case.add_argument("story")
     case.add_argument("index", type=int)
     case.add_argument("strike")
     given = parser.parse_args()
     if given.command == "run":
-        return _run(range(given.first, given.first + given.count))
+        return _run(range(given.first, given.first + given.count), update=given.update)
     if given.command == "seed":
         return _show(storm(given.seed, keep_history=True))
     if given.command == "faults":
-        return _faults()
+        return _faults(update=given.update)
     return _case(given.story, given.index, given.strike)
 
 
-def _faults() -> int:
+def _faults(*, update: bool) -> int:
     """Every call of every story under every kind of fault, on all cores."""
     started = time.monotonic()
     todo = [
         (story, index, strike.name)
-        for story in STORIES
+        for story in ALL
         for strike in STRIKES
         for index in cases(story, strike)
     ]
@@ -70,10 +74,14 @@ def _faults() -> int:
             if complaint:
                 broken += 1
                 print(complaint, flush=True)
-    print(
-        f"{len(todo)} single faults in {time.monotonic() - started:.0f} s, "
-        f"{broken} with a broken invariant"
+    print(f"{len(todo)} single faults in {time.monotonic() - started:.0f} s")
+    told = (
+        f"`make faults`: {len(STRIKES)} kinds of fault at every call of {len(ALL)} stories are "
+        f"{len(todo):,} cases; {broken} of them break an invariant."
     )
+    print(told)
+    if update:
+        readme.write("faults", told)
     return bool(broken)
 
 
@@ -85,7 +93,7 @@ def _complaint(case: tuple[str, int, str]) -> str:
     return ""
 
 
-def _run(seeds: range) -> int:
+def _run(seeds: range, *, update: bool) -> int:
     started, results = time.monotonic(), []
     with Pool(os.cpu_count()) as pool:
         for result in pool.imap_unordered(_play, seeds, CHUNK):
@@ -93,7 +101,11 @@ def _run(seeds: range) -> int:
             if result.complaints:
                 print(f"seed {result.seed}: {result.complaints[0]}")
                 print(f"    again: .venv/bin/python -m dev.storm seed {result.seed}", flush=True)
-    print(summary(results, time.monotonic() - started))
+    print(f"{len(results)} storms in {time.monotonic() - started:.0f} s")
+    told = summary(results)
+    print(told)
+    if update:
+        readme.write("storms", told)
     return any(result.complaints for result in results)
 
 
@@ -106,18 +118,18 @@ def _play(seed: int) -> Result:
         return Result.broken(seed, complaint)
 
 
-def summary(results: Iterable[Result], seconds: float) -> str:
+def summary(results: Iterable[Result]) -> str:
     """The figures in one paragraph."""
     results = list(results)
     verdicts = Counter(result.verdict for result in results)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    told = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.most_common())
     return (
-        f"{len(results)} storms in {seconds:.0f} s, "
-        f"{sum(result.faults for result in results)} faults, "
-        f"{sum(bool(result.complaints) for result in results)} with a broken invariant, "
+        f"`make storm N={len(results)}`: {len(results):,} storms with "
+        f"{sum(result.faults for result in results):,} faults that struck, "
+        f"{sum(bool(result.complaints) for result in results)} broken invariants, "
         f"{sum(result.false_green for result in results)} false greens, "
-        f"{sum(result.false_failure for result in results)} false failures\n"
-        f"first runs: {told}"
+        f"{sum(result.false_failure for result in results)} false failures. "
+        f"Their first runs ended as: {told}."
     )
 
 

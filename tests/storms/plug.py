@@ -18,7 +18,7 @@ import boto3
 import botocore
 import botocore.session
 from botocore.config import Config
-from botocore.model import Shape
+from botocore.model import OperationModel, Shape
 from botocore.parsers import ResponseParserFactory
 from botocore.utils import parse_timestamp
 
@@ -94,6 +94,9 @@ class _Kept:
         # Botocore hides its handlers, and the quota of retries behind one of them.
         handlers = self._events._emitter._handlers  # noqa: SLF001
         found = handlers.prefix_search(f"needs-retry.{service}")
+        if service != "S3":
+            # Only there the endpoint depends on what is asked.
+            _find_endpoints_once(client._ruleset_resolver)  # noqa: SLF001
         self._quotas = [each.__self__._retry_quota._quota for each in found]  # noqa: SLF001
 
     def _listen(self, event: str, handler: Callable[..., object]) -> None:
@@ -106,6 +109,18 @@ class _Kept:
             self._events.unregister(*self._listeners.pop())
         for quota in self._quotas:
             quota._available_capacity = quota._max_capacity  # noqa: SLF001
+
+
+def _find_endpoints_once(resolver: Any) -> None:  # noqa: ANN401
+    found: dict[str, Any] = {}
+    find: Callable[..., Any] = resolver.construct_endpoint
+
+    def construct_endpoint(operation_model: OperationModel, **context: Any) -> Any:  # noqa: ANN401
+        if operation_model.name not in found:
+            found[operation_model.name] = find(operation_model, **context)
+        return found[operation_model.name]
+
+    resolver.construct_endpoint = construct_endpoint
 
 
 class _Parsers(ResponseParserFactory):

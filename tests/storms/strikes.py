@@ -35,7 +35,8 @@ IDENTITIES = {
     "executionRoleArn", "taskRoleArn", "logDriver", "logConfiguration", "options",
     "environment", "portMappings", "containerPort", "key", "runtimePlatform", "cpuArchitecture",
     "operatingSystemFamily", "tags", "volumes", "placementConstraints", "essential",
-    "mountPoints", "volumesFrom", "systemControls", "failures",
+    "mountPoints", "volumesFrom", "systemControls", "failures", "serviceRevisions",
+    "serviceRevisionArn", "targetServiceRevisionArn",
 }  # fmt: skip
 """Members that an answer cannot lack and still be an answer."""
 

@@ -1,6 +1,8 @@
-"""Calls of every story under every kind of fault, one fault at a time.
+"""Every call of every story under every kind of fault, one fault at a time.
 
-Every story meets every kind of fault here, at each third call; `make faults` plays all calls.
+Left out is what would be the same again: a story with a bad image before its update, which
+is that of the good image, and kinds of fault that a call cannot have, such as a stale answer
+to a write. The variants are sampled here; `make faults` plays all of them too.
 A case that fails prints the command that plays it alone.
 """
 
@@ -26,7 +28,7 @@ def test_without_a_fault_every_invariant_holds(story: str) -> None:
 
 @pytest.mark.parametrize(("story", "strike"), EVERY)
 def test_no_single_fault_breaks_an_invariant(story: str, strike: str) -> None:
-    judge(story, strike, every=3)
+    judge(story, strike)
 
 
 @pytest.mark.parametrize("story", VARIANTS)
@@ -37,7 +39,7 @@ def test_nor_where_aws_answers_open_questions_differently(story: str, strike: st
     judge(story, strike, every=6)
 
 
-def judge(story: str, strike: str, every: int) -> None:
+def judge(story: str, strike: str, every: int = 1) -> None:
     found = next(each for each in STRIKES if each.name == strike)
     broken = []
     for index in cases(story, found)[::every]:
