@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.follow import Follower, Seen, Unreadable
-from deploy_action.model import Baseline, Rollout, revision_of
+from deploy_action.model import Baseline, Rollout, Service, revision_of
 from deploy_action.proof import Claim, Interrupted, NotProved, prove
 from deploy_action.release import NothingStarted, Overtaken, Vanished, start
 from deploy_action.rollout import (
@@ -200,7 +200,7 @@ class Restorer:
             # A breaker that does not roll back tripped just before ECS obeyed us.
             begun = self._update_back(is_hurried=False)
             return self._after_update(begun) if isinstance(begun, UndoneByUpdate) else begun
-        return self._not_restored(end)
+        return self._not_restored(end, self._follower)
 
     def _update_back(self, *, is_hurried: bool) -> UndoneByUpdate | NotRestored | LeftAlone:
         """Ask for the old revision, as for any other."""
@@ -253,7 +253,7 @@ class Restorer:
             return failed or self._prove(
                 "The service was updated back", lambda: _unless_finished(follower)
             )
-        return self._not_restored(end)
+        return self._not_restored(end, follower)
 
     def _put_settings_back(self) -> NotRestored | None:
         """What the release set besides the revision; a rollback of ECS leaves it as it is."""
@@ -288,6 +288,15 @@ class Restorer:
             configuration=baseline.configuration,
         )
 
+    def _is_whole(self, service: Service | None) -> bool:
+        """Whether the service is set to the old revision, and runs all its tasks and no other."""
+        old = self._rollout.baseline.task_definition
+        if service is None or service.primary is None or service.primary.task_definition != old:
+            return False
+        others = [d.running + d.pending for d in service.deployments if d.task_definition != old]
+        olds = [d.running for d in service.deployments if d.task_definition == old]
+        return not any(others) and sum(olds) >= service.desired
+
     def _prove(self, how: str, still_ours: Callable[[], object | None]) -> Restoration:
         """Verify the old revision like a new one."""
         try:
@@ -304,14 +313,22 @@ class Restorer:
         revision = revision_of(self._rollout.baseline.task_definition)
         return Restored(sentence=f"{how} to {revision}. {' '.join(proved.sentences)}")
 
-    def _not_restored(self, end: Seen | None) -> Restoration:
+    def _not_restored(self, end: Seen | None, follower: Follower) -> Restoration:
         if isinstance(end, Replaced):
             return LeftAlone(by=end.by)
         if end is None:
-            return NotRestored(
-                problem=f"the rollback did not finish within {self._limit / 60:.0f} minutes"
-            )
+            took = f"within {self._limit / 60:.0f} minutes"
+            if self._is_whole(follower.service):
+                # Where no task can be placed, none can for the way back: the old ones went on.
+                how = f"ECS could not complete the rollback {took}, and yet the service is back"
+                return self._prove(how, lambda: _unless_moving(follower))
+            return NotRestored(problem=f"the rollback did not finish {took}")
         return NotRestored(problem=_reason(end))
+
+
+def _unless_moving(follower: Follower) -> object | None:
+    state = follower.state()
+    return state if isinstance(state, Replaced | EcsRollbackFailed | Unreadable) else None
 
 
 def _unless_back(follower: Follower) -> object | None:

@@ -42,6 +42,7 @@ SEEDS: Final = range(5)
 """Of the official waiter, whose pauses are random."""
 BEFORE: Final = "before the release"
 CAUSES_BY_NAME: Final = {cause.name: cause for cause in CAUSES}
+STOPPED: Final = re.compile(r"^task \w+ stopped: ")
 PHASE_ENDS: Final = re.compile(r"^([✓✗]) \d+ (Follow|Verify): ")
 
 
@@ -57,6 +58,8 @@ class Ours:
     """Both None when nothing was released."""
     announced: float | None = None
     """When the log first said that ECS goes back, which is then followed to its end."""
+    first_stop: float | None = None
+    """When the log first told a stopped task of the new revision, with its reason."""
     is_healthy: bool = False
     """Whether the release would have come to a good end if left alone."""
     is_warned: bool = False
@@ -123,6 +126,7 @@ def by_this_action(cause: Cause, *denied: str) -> Ours:
             known=cause.known(trial),
             said=_verdict_time(trial),
             announced=next((t for t, line in trial.lines if ROLLING_BACK in line), None),
+            first_stop=next((t for t, line in trial.lines if STOPPED.match(line)), None),
             is_warned=any(
                 cause.warning in line for t, line in trial.lines if cause.warning and math.isnan(t)
             ),
@@ -227,8 +231,8 @@ def render(rows: Sequence[Row]) -> str:
         f" follows. The pauses of the official algorithm are random: {len(SEEDS)} runs with fixed"
         " seeds, the median, and in brackets the smallest and the largest. It waits for 30"
         " minutes, as by default, and never rolls back. `likely rolled back` is the wrong cause"
-        " where a release was superseded. Where no task can be placed, none can be placed for the"
-        " way back either: hence `rollback-failed`, while the old tasks go on serving."
+        " where a release was superseded. A stopped task is told with its reason at once, but one"
+        " alone convicts nobody: every revision may lose a task."
     )
     return "\n".join([*lines, "", meaning])
 
@@ -245,6 +249,8 @@ def _ours(ours: Ours) -> str:
         return f"`{ours.verdict}` {BEFORE}"
     early = ours.announced is not None and ours.announced < ours.said - 1
     first = f", announced at {ours.announced:.0f} s" if early else ""
+    if ours.first_stop is not None and ours.first_stop < ours.said - 1:
+        first = f", first stop told at {ours.first_stop:.0f} s{first}"
     warned = f", warned {BEFORE}" if ours.is_warned else ""
     mark = _mark(ours.verdict, is_good=ours.is_good, could_be=ours.is_healthy)
     return f"`{ours.verdict}` at {ours.said:.0f} s{first}{warned}{mark}"

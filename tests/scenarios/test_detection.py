@@ -8,18 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from dev import readme
+from dev.detection import CAUSES_BY_NAME as CAUSES
 from dev.detection import (
-    BEGIN,
-    END,
     Ours,
     Row,
     Theirs,
     by_the_official,
     by_this_action,
     render,
-    update,
 )
-from dev.detection import CAUSES_BY_NAME as CAUSES
 from dev.detection_causes import Trial
 
 LATE = 5.0
@@ -74,6 +72,19 @@ def test_tasks_that_stop_convict_at_the_second(cause: str) -> None:
 @pytest.mark.parametrize("cause", REFUSED)
 def test_what_can_be_seen_before_is_refused_before(cause: str) -> None:
     assert ours(cause) == Ours(verdict="blocked", is_good=False)
+
+
+def test_a_crash_on_start_is_told_within_75_seconds_and_convicts_at_the_second() -> None:
+    run = ours("crash on start")
+
+    assert run.first_stop is not None
+    assert run.first_stop <= 75
+
+
+@pytest.mark.parametrize("cause", ["no capacity", "subnet without addresses"])
+def test_where_no_task_can_be_placed_the_old_ones_serve(cause: str) -> None:
+    """ECS cannot complete the way back either, and no human has to act for that."""
+    assert ours(cause).verdict == "timed-out"
 
 
 def test_a_secret_that_could_not_be_looked_for_convicts_at_the_first_task() -> None:
@@ -136,18 +147,22 @@ def test_the_official_algorithm_is_played(cause: str, words: str, *, is_good: bo
     assert theirs.said <= 1800
 
 
-def test_the_table_marks_false_verdicts_and_goes_between_its_markers(tmp_path: Path) -> None:
+def test_the_table_marks_false_verdicts() -> None:
     false = Ours(verdict="deployed", is_good=False, known=1.0, said=2.0)
     theirs = Theirs(words="red: time-out", said=1500.0, is_good=True)
     table = render([Row(cause="a cause", sign="a sign", ours=false, theirs=(theirs,))])
-    readme = tmp_path / "README.md"
 
-    readme.write_text("no place")
-    assert not update(readme, table)
-    readme.write_text(f"before {BEGIN} old {END} after")
-    assert update(readme, table)
+    assert "| a cause | 1 s: a sign | `deployed` at 2 s, **false green** |" in table
+    assert "red: time-out at 1500 s (1500–1500), **false failure**" in table
 
-    text = readme.read_text()
-    assert text == f"before {BEGIN}\n{table}\n{END} after"
-    assert "| a cause | 1 s: a sign | `deployed` at 2 s, **false green** |" in text
-    assert "red: time-out at 1500 s (1500–1500), **false failure**" in text
+
+def test_a_part_of_the_readme_goes_between_its_comments(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+
+    path.write_text("no place")
+    with pytest.raises(readme.NoPlace):
+        readme.write("part", "new", path)
+    path.write_text("before <!-- begin:part --> old <!-- end:part --> after")
+    readme.write("part", "new", path)
+
+    assert path.read_text() == "before <!-- begin:part -->\nnew\n<!-- end:part --> after"
