@@ -39,6 +39,7 @@ from deploy_action.gateways.logs import LogGroups, Logs
 from deploy_action.gateways.memory import Memory
 from deploy_action.gateways.registries import Registries
 from deploy_action.gateways.s3 import S3
+from deploy_action.gateways.scans import Scans
 from deploy_action.gateways.secrets import Secrets
 from deploy_action.gateways.shared_ecs import SharedEcs
 from deploy_action.gateways.sns import Sns
@@ -259,6 +260,7 @@ def _gateways(
         if group.is_one
         else SharedEcs(session, given.cluster, group.ask),
         ecr=Ecr(session, given.registry, outside.http),
+        scans=Scans(session, given.registry),
         elbv2=Elbv2(session),
         logs=Logs(session),
         http=outside.http,

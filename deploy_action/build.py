@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deploy_action.errors import Blocked, BuildFailed
-from deploy_action.model import Repository, Run
+from deploy_action.model import RegistryImage, Repository, Run
 from deploy_action.ports import (
     Build,
     BuildError,
@@ -22,6 +22,7 @@ from deploy_action.ports import (
     RegistryLogin,
 )
 from deploy_action.report.journal import span
+from deploy_action.repositories import CACHE_TAG
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -33,8 +34,6 @@ FINGERPRINT_LABEL = "ecs-deploy-action.build-inputs"
 """Label of an image: a hash of everything its build was given."""
 ROUTINE = ("[internal]", "importing cache manifest")
 """BuildKit's own steps, such as reading the Dockerfile; a cache that is not there yet is one."""
-CACHE_TAG = "buildcache"
-"""Of the image that holds `cache: registry`. It has to move with every build."""
 WORTH_A_LINE_SECONDS = 1.0
 """Routine steps only matter when they are slow."""
 
@@ -55,6 +54,44 @@ class ToBuild:
     login: RegistryLogin
     repository: Repository
     tag: str
+
+    @property
+    def tagged(self) -> str:
+        return self.build.tag
+
+    @property
+    def sentence(self) -> str:
+        """What would be done."""
+        where = "and pushed" if self.repository.exists else "and pushed there, once it is created"
+        return f"{self.tagged} would be built for {self.build.platform} {where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToCopy:
+    """An image that is somewhere else."""
+
+    given: str
+    """As the user refers to it."""
+    source: str
+    """The same by digest."""
+    digest: str
+    logins: tuple[RegistryLogin, ...]
+    repository: Repository
+    tag: str
+    there: RegistryImage | None
+    """The image in the repository, where only its tag is missing."""
+
+    @property
+    def tagged(self) -> str:
+        return f"{self.repository.uri}:{self.tag}"
+
+    @property
+    def sentence(self) -> str:
+        """What would be done."""
+        if self.there:
+            return f"{self.given} is in {self.repository.name} already, and would be tagged there"
+        where = "" if self.repository.exists else ", once it is created"
+        return f"{self.given} would be copied to {self.tagged}{where}"
 
 
 def build_of(

@@ -1,7 +1,8 @@
 """The story of a release: one commit becomes a verified revision, or nothing has changed.
 
 Check       read and decide; nothing is written
-Image       reuse, build and push, or resolve the image; writes to ECR only
+Image       reuse, build, copy, or resolve the image; writes to ECR only
+Scan        where asked for: what ECR's scanner found in it
 Definition  render and register a revision; the service is not touched
 One-off     `pre-deploy-command` runs as a task of that revision and must exit with 0
 --- from here on the service changes ---
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from deploy_action import diagnosis, images, one_off, settings, task_definition, together
+from deploy_action import diagnosis, images, one_off, scan, settings, task_definition, together
 from deploy_action.build import Source
 from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
@@ -107,9 +108,10 @@ class _Deploy:
                 phase.result = ", ".join(image.reference for image in pictures.others.values())
                 return None, pictures.others
             release = images.obtain(pictures.release, asked, self._gateways, self._journal)
-            if self._inputs.latest_when == "pushed":
-                images.move_tags(self._inputs, release, self._gateways, self._journal)
             phase.result = short_digest(release.reference)
+        scan.check(release, asked.platform, self._inputs, self._gateways, self._journal)
+        if self._inputs.latest_when == "pushed":
+            images.move_tags(self._inputs, release, self._gateways, self._journal)
         return release, pictures.others
 
     def _unchanged(self, plan: Plan, release: ReleaseImage | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deploy_action import images, task_definition
-from deploy_action.build import Source, ToBuild
+from deploy_action.build import Source, ToBuild, ToCopy
 from deploy_action.model import Json, ReleaseImage
 from deploy_action.prepare import Plan, changes, prepare
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Pictures:
     """The images of a release. `release` is None where `container-name` spells all of them out."""
 
-    release: ReleaseImage | ToBuild | None
+    release: ReleaseImage | ToBuild | ToCopy | None
     others: Mapping[str, ReleaseImage]
 
 

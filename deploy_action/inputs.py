@@ -276,6 +276,7 @@ class Inputs(BaseSettings):
     image: str | None = None
     ecr_repository: str | None = None
     registry: str | None = None
+    create_repository: Flag = False
     context: str = "."
     dockerfile: str | None = None
     target: str | None = None
@@ -290,6 +291,10 @@ class Inputs(BaseSettings):
     extra_tags: Annotated[Items, AfterValidator(_each(_tag))] = ()
     cache: Literal["inline", "registry", "gha", "none"] = "inline"
     rebuild: Flag = False
+    scan_severity: Annotated[
+        Literal["critical", "high", "medium", "low", "informational"] | None,
+        BeforeValidator(lambda v: v.lower() if isinstance(v, str) else v),
+    ] = None
 
     task_definition: str | None = None
     container_name: Items = ()
@@ -490,6 +495,8 @@ def _contradictions(given: Mapping[str, str], environ: Mapping[str, str]) -> lis
         return bool(text) and text.lower() != str(Inputs.model_fields[name].default).lower()
 
     problems = []
+    if chosen("create_repository") and not chosen("ecr_repository"):
+        problems.append("`create-repository` has no effect without `ecr-repository`.")
     if not (chosen("aws_region") or _region_of_job(environ)):
         problems.append("`aws-region` is not set, and neither is AWS_REGION in the environment.")
     operation = given.get(_variable("operation"), "deploy").strip()
@@ -514,7 +521,8 @@ def _about_image(
         return [
             f"`{_spelling(name)}` has no effect because `image` is given and nothing is built."
             for name in BUILD_ONLY
-            if chosen(name)
+            # A copy in the repository has a tag of its own.
+            if chosen(name) and not (name == "image_tag" and chosen("ecr_repository"))
         ]
     if not chosen("ecr_repository"):
         if "=" in given.get(_variable("container_name"), ""):

@@ -248,6 +248,8 @@ class Repository:
     mutability: str
     exclusions: tuple[str, ...]
     """Wildcard filters of tags for which the opposite of `mutability` holds."""
+    exists: bool = True
+    """False for one that is going to be created."""
 
     @property
     def host(self) -> str:
@@ -271,6 +273,32 @@ class RegistryImage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A known vulnerability that a scan found."""
+
+    name: str
+    """As it is known: `CVE-2026-1234`."""
+    severity: str
+    package: str
+    installed: str
+    fixed: str
+    """Version without it; empty where none is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What ECR says of the scan of an image."""
+
+    status: str
+    description: str
+    counts: Mapping[str, int]
+    """Findings by severity."""
+    findings: tuple[Finding, ...]
+    is_filled: bool
+    """Whether results were there: a scan may be over a moment before it shows any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseImage:
     """What a container is going to run."""
 
@@ -280,8 +308,15 @@ class ReleaseImage:
     """The same image by tag, for people."""
     digests: frozenset[str]
     """Digests that prove it: its own and, of an index, those of its children. Empty if unknown."""
-    stored: RegistryImage | None = field(default=None)
-    """The ECR record, if its tags are ours to move."""
+    record: RegistryImage | None = None
+    """What ECR says of it, where it can be read."""
+    is_ours: bool = False
+    """Whether its tags are ours to move."""
+
+    @property
+    def stored(self) -> RegistryImage | None:
+        """The ECR record, if its tags are ours to move."""
+        return self.record if self.is_ours else None
 
     @property
     def digest(self) -> str:

@@ -51,6 +51,8 @@ class Permission:
     writes: bool = False
     optional: bool = False
     """Without it the report gets poorer or the way longer, and the verdict stays true."""
+    only_with: str = ""
+    """The input without which the call is not made; the policy asks for it on request."""
 
 
 Permissions = Mapping[str, Permission]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy_action import one_off, settings
-from deploy_action.build import Source, ToBuild
+from deploy_action.build import Source, ToBuild, ToCopy
 from deploy_action.deploy import nothing_started
 from deploy_action.draft import Drafter, Pictures
 from deploy_action.group import Group
@@ -49,8 +49,8 @@ def _image_sentence(pictures: Pictures) -> str:
     match pictures.release:
         case None:
             return ", ".join(image.reference for image in pictures.others.values())
-        case ToBuild(build=build):
-            return f"{build.tag} would be built for {build.platform} and pushed"
+        case ToBuild() | ToCopy() as wanted:
+            return wanted.sentence
         case image:
             return f"{image.reference} is there"
 
@@ -60,8 +60,8 @@ def _references(prepared: Plan, pictures: Pictures) -> dict[str, str]:
     match pictures.release:
         case None:
             return references
-        case ToBuild(build=build):
-            reference = build.tag
+        case ToBuild() | ToCopy() as wanted:
+            reference = wanted.tagged
         case image:
             reference = image.reference
     return {**references, **dict.fromkeys(prepared.containers, reference)}
@@ -71,8 +71,8 @@ def _record_image(pictures: Pictures, journal: Journal) -> None:
     match pictures.release:
         case None:
             return
-        case ToBuild(build=build):
-            journal.record(image_uri=build.tag)
+        case ToBuild() | ToCopy() as wanted:
+            journal.record(image_uri=wanted.tagged)
         case image:
             journal.record(image=image.reference, image_digest=image.digest, image_uri=image.tagged)
 

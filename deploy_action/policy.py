@@ -23,6 +23,7 @@ from deploy_action.gateways import (
     logs,
     registries,
     s3,
+    scans,
     secrets,
     sns,
 )
@@ -40,6 +41,7 @@ DECLARED: Permissions = {
     **logs.PERMISSIONS,
     **registries.PERMISSIONS,
     **s3.PERMISSIONS,
+    **scans.PERMISSIONS,
     **secrets.PERMISSIONS,
     **sns.PERMISSIONS,
 }
@@ -69,6 +71,10 @@ class Names:
     """ARNs."""
     topics: tuple[str, ...] = ()
     """ARNs."""
+    sources: tuple[str, ...] = ()
+    """Repositories that images are only copied from, as `repositories`."""
+    inputs: tuple[str, ...] = ()
+    """Inputs in use that need calls of their own."""
     partition: str = ""
 
     def arn(self, service: str, resource: str) -> str:
@@ -95,6 +101,15 @@ def generate(names: Names, *, reads_only: bool = False) -> Tree:
         for scope in Scope
         if (statement := _statement(scope, names, _actions(scope, names, reads_only=reads_only)))
     ]
+    if names.sources:
+        statements.append(
+            {
+                "Sid": "Source",
+                "Effect": "Allow",
+                "Action": sorted(ecr.READ_OF_A_SOURCE),
+                "Resource": _alone_or_all([names.repository(name) for name in names.sources]),
+            }
+        )
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -109,6 +124,7 @@ def _actions(scope: Scope, names: Names, *, reads_only: bool) -> list[str]:
         for action, permission in DECLARED.items()
         if permission.scope is scope
         and not (permission.writes and reads_only)
+        and permission.only_with in {"", *names.inputs}
         and not (action.startswith("ecr:") and not names.repositories)
     )
 
@@ -192,6 +208,8 @@ def main(arguments: Sequence[str], stream: TextIO) -> int:
         roles=(*given.execution_role, *given.task_role),
         secrets=tuple(given.secret),
         topics=tuple(given.topic),
+        sources=tuple(given.source_repository),
+        inputs=tuple(given.with_input),
     )
     stream.write(text(generate(names, reads_only=given.read_only)))
     return 0
@@ -210,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--service", "services that are deployed", True),
         ("--family", "families of task definitions; without it the names of the services", False),
         ("--repository", "ECR repositories, name or URI; without it no build", False),
+        ("--source-repository", "ECR repositories that images are promoted from", False),
         ("--log-group", "log groups of the containers; without it /ecs/FAMILY", False),
         ("--execution-role", "execution roles of the task definitions, name or ARN", False),
         ("--task-role", "task roles of the task definitions, name or ARN", False),
@@ -220,6 +239,11 @@ def _parser() -> argparse.ArgumentParser:
             option, nargs="+", action="extend", metavar="NAME", help=text_, required=required,
             default=[],
         )  # fmt: skip
+    parser.add_argument(
+        "--with-input", nargs="+", action="extend", metavar="INPUT", default=[],
+        choices=sorted({p.only_with for p in DECLARED.values()} - {""}),
+        help="inputs in use that need calls of their own: %(choices)s",
+    )  # fmt: skip
     parser.add_argument(
         "--read-only", action="store_true", help="only what reads, for `operation: plan`"
     )

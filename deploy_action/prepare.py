@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deploy_action import settings, task_definition
+from deploy_action import repositories, settings, task_definition
 from deploy_action.errors import AwsError, Blocked, Refusal
 from deploy_action.gateways.ecr import ECR_HOST
 from deploy_action.model import (
@@ -230,10 +230,13 @@ def _repository(inputs: Inputs, gateways: Gateways) -> Repository | None:
     except AwsError as error:
         if error.refusal is not Refusal.MISSING:
             raise
+        if inputs.create_repository:
+            return gateways.ecr.future_repository(name, repositories.movable_tags(inputs))
         raise Blocked(
             f"There is no ECR repository {name!r}.",
             why=f"ECR says: {error.message}",
-            fix="Create the repository, or correct `ecr-repository`, `registry` or the region.",
+            fix="Correct `ecr-repository`, `registry` or the region; or set `create-repository: "
+            "true`, and it is made.",
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.simulator import Behaviour, Quirks, World
+from tests.simulator import Behaviour, Quirks, Vulnerability, World
 from tests.simulator.stage import Stage
 
 if TYPE_CHECKING:
@@ -323,7 +323,11 @@ def test_a_wrong_cluster_is_a_failure_entry(ecs: ECSClient) -> None:
 
 def test_scan_findings_and_sizes_are_told(stage: Stage) -> None:
     ecr = stage.world.session().client("ecr")
-    stage.world.state.repositories["web"].findings[stage.v1.digest] = {"CRITICAL": 2}
+    stage.world.state.repositories["web"].findings[stage.v1.digest] = [
+        Vulnerability(severity="CRITICAL"),
+        Vulnerability(severity="CRITICAL"),
+    ]
+    stage.world.clock.advance(10)
 
     image: Any = {"imageTag": "v1"}
     found = ecr.describe_image_scan_findings(repositoryName="web", imageId=image)

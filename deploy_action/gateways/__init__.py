@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deploy_action.gateways.logs import LogGroups, Logs
     from deploy_action.gateways.registries import Registries
     from deploy_action.gateways.s3 import S3
+    from deploy_action.gateways.scans import Scans
     from deploy_action.gateways.secrets import Secrets
     from deploy_action.gateways.sns import Sns
     from deploy_action.model import Identity
@@ -28,6 +29,7 @@ class Gateways:
     identity: Identity
     ecs: Ecs
     ecr: Ecr
+    scans: Scans
     elbv2: Elbv2
     logs: Logs
     http: Http

@@ -217,11 +217,13 @@ def _write_logins(folder: Path, logins: Sequence[RegistryLogin]) -> None:
 
 
 def _failure(said: Iterable[str], ending: str, logins: Sequence[RegistryLogin]) -> BuildError:
-    """Why one of the `imagetools` failed. The hints for builds do not fit it."""
+    """Why one of the `imagetools` failed. Other hints for builds do not fit it."""
     transcript = Transcript(lambda _: None, _redactor(login.password for login in logins))
     for line in said:
         transcript.read(line)
-    return BuildError(transcript.failure(ending, "").detail)
+    error = transcript.failure(ending, "")
+    is_about_rights = error.fix is not None and error.fix.startswith("Allow ")
+    return BuildError(error.detail, fix=error.fix if is_about_rights else None)
 
 
 def _arguments(build: Build, dockerfile: Path, metadata: Path) -> Iterator[str]:

@@ -7,25 +7,32 @@ import fnmatch
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from deploy_action.errors import AwsError, Refusal
 from deploy_action.gateways.aws import READS, answering
-from deploy_action.model import Identity, RegistryImage, Repository
+from deploy_action.model import Identity, Json, RegistryImage, Repository
 from deploy_action.permissions import Permission, Permissions, Scope
 from deploy_action.ports import Answer, Http, NoAnswer, RegistryLogin
 
 if TYPE_CHECKING:
     import boto3
+    from mypy_boto3_ecr.client import ECRClient
 
 PERMISSIONS: Permissions = {
     "ecr:BatchGetImage": Permission(scope=Scope.REPOSITORY),
+    "ecr:CreateRepository": Permission(
+        scope=Scope.REPOSITORY, writes=True, only_with="create-repository"
+    ),
     "ecr:DescribeRepositories": Permission(scope=Scope.REPOSITORY),
     "ecr:GetAuthorizationToken": Permission(scope=Scope.ANYTHING),
     "ecr:PutImage": Permission(scope=Scope.REPOSITORY, writes=True),
+    "ecr:PutLifecyclePolicy": Permission(
+        scope=Scope.REPOSITORY, writes=True, optional=True, only_with="create-repository"
+    ),
 }
 BEHIND_THE_REGISTRY: Permissions = {
     "ecr:BatchCheckLayerAvailability": Permission(scope=Scope.REPOSITORY, writes=True),
@@ -35,6 +42,8 @@ BEHIND_THE_REGISTRY: Permissions = {
     "ecr:UploadLayerPart": Permission(scope=Scope.REPOSITORY, writes=True),
 }
 """What the registry asks IAM for when BuildKit pushes, and when `labels` reads a blob."""
+READ_OF_A_SOURCE = ("ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer")
+"""What a repository must allow that an image is only copied from."""
 ECR_HOST = re.compile(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.[a-z0-9.-]+")
 """Host of a private registry: account and region. Suffixes differ by partition."""
 MEDIA_TYPES = [
@@ -52,13 +61,14 @@ class Ecr:
     """One registry: the account's own, or `registry`."""
 
     def __init__(self, session: boto3.Session, registry: str | None, http: Http) -> None:
+        self._session = session
         self.registry = registry
-        host = ECR_HOST.fullmatch(registry or "")
-        self._account: dict[str, Any] = {"registryId": host[1]} if host else {}
-        self._client = session.client(
-            "ecr", config=READS, region_name=host[2] if host else session.region_name
-        )
+        self._client, self._account = client_of(session, registry)
         self._http = http
+
+    def at(self, host: str) -> Ecr:
+        """The registry of another account or region, with the same credentials."""
+        return Ecr(self._session, host, self._http)
 
     def owns(self, host: str, identity: Identity) -> bool:
         """Whether images of this host can be read here: another account has the same names."""
@@ -71,8 +81,10 @@ class Ecr:
         """The repository with its rules; AwsError with MISSING where there is none."""
         with answering("ecr:DescribeRepositories"):
             found = self._client.describe_repositories(repositoryNames=[name], **self._account)
-            raw: Any = found["repositories"][0]
-            uri = raw["repositoryUri"]
+            return self._repository(found["repositories"][0])
+
+    def _repository(self, raw: Any) -> Repository:  # noqa: ANN401 - a record of the answer
+        uri = raw["repositoryUri"]
         if self.registry:
             # The user names the host to reach the registry by: a local emulator, a proxy.
             uri = f"{self.registry}/{raw['repositoryName']}"
@@ -85,6 +97,49 @@ class Ecr:
                 f.get("filter", "") for f in raw.get("imageTagMutabilityExclusionFilters", [])
             ),
         )
+
+    def future_repository(self, name: str, movable: Sequence[str]) -> Repository:
+        """A repository as `create_repository` would make it."""
+        return Repository(
+            name=name,
+            uri=f"{self.registry or self._own_host()}/{name}",
+            registry_id=self._account.get("registryId", ""),
+            mutability="IMMUTABLE_WITH_EXCLUSION" if movable else "IMMUTABLE",
+            exclusions=tuple(movable),
+            exists=False,
+        )
+
+    def create_repository(self, planned: Repository) -> Repository:
+        """Make it, with a scan of every push; where it is there by now, it is left as it is.
+
+        Raise AwsError with INVALID where the registry does not know such mutability.
+        """
+        given: dict[str, Any] = {"imageTagMutability": planned.mutability, **self._account}
+        if planned.exclusions:
+            given["imageTagMutabilityExclusionFilters"] = [
+                {"filterType": "WILDCARD", "filter": tag} for tag in planned.exclusions
+            ]
+        try:
+            with answering("ecr:CreateRepository"):
+                answer = self._client.create_repository(
+                    repositoryName=planned.name,
+                    imageScanningConfiguration={"scanOnPush": True},
+                    **given,
+                )
+                return self._repository(answer["repository"])
+        except AwsError as error:
+            if error.refusal is not Refusal.CONFLICT:
+                raise
+            return self.repository(planned.name)
+
+    def put_lifecycle_policy(self, repository: Repository, policy: Json) -> None:
+        """Let ECR remove what the policy calls old."""
+        with answering("ecr:PutLifecyclePolicy"):
+            self._client.put_lifecycle_policy(
+                repositoryName=repository.name,
+                lifecyclePolicyText=json.dumps(policy),
+                **self._account,
+            )
 
     def image(self, repository: Repository, tag_or_digest: str) -> RegistryImage | None:
         """The image with its manifest; None where the repository has no such image."""
@@ -172,10 +227,26 @@ class Ecr:
     def login(self, host: str) -> RegistryLogin:
         """A temporary password (12 h) for the registry at `host`."""
         with answering("ecr:GetAuthorizationToken"):
-            answer = self._client.get_authorization_token()
-            token = answer["authorizationData"][0]["authorizationToken"]
+            token = self._authorization()["authorizationToken"]
             user, _, password = base64.b64decode(token).decode().partition(":")
         return RegistryLogin(host=host, user=user, password=password)
+
+    def _own_host(self) -> str:
+        """As AWS says it: its suffix differs by partition."""
+        with answering("ecr:GetAuthorizationToken"):
+            endpoint: str = self._authorization()["proxyEndpoint"]
+        return endpoint.partition("://")[2]
+
+    def _authorization(self) -> Any:  # noqa: ANN401 - a record of the answer
+        return self._client.get_authorization_token()["authorizationData"][0]
+
+
+def client_of(session: boto3.Session, registry: str | None) -> tuple[ECRClient, dict[str, Any]]:
+    """A client for the registry at that host, and the parameters that name it in every call."""
+    host = ECR_HOST.fullmatch(registry or "")
+    region = host[2] if host else session.region_name
+    account = {"registryId": host[1]} if host else {}
+    return session.client("ecr", config=READS, region_name=region), account
 
 
 def split_reference(reference: str) -> tuple[str, str, str]:
@@ -186,6 +257,29 @@ def split_reference(reference: str) -> tuple[str, str, str]:
     name, _, digest = rest.partition("@")
     name, _, tag = name.partition(":")
     return host, name, digest or tag or "latest"
+
+
+def source_of(reference: str) -> tuple[Repository, str]:
+    """The repository of another account or region as a place to read from, and tag or digest.
+
+    It is not asked for: who may pull from it need not be allowed to describe it.
+    """
+    host, name, tag_or_digest = split_reference(reference)
+    found = ECR_HOST.fullmatch(host)
+    repository = Repository(
+        name=name,
+        uri=f"{host}/{name}",
+        registry_id=found[1] if found else "",
+        mutability="",
+        exclusions=(),
+    )
+    return repository, tag_or_digest
+
+
+def is_kept_in(reference: str, repository: Repository) -> bool:
+    """Whether the image lies in that repository."""
+    host, name, _ = split_reference(reference)
+    return f"{host}/{name}" == repository.uri
 
 
 def may_move(repository: Repository, tag: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from deploy_action.duration import Target
+from deploy_action.gateways.ecr import is_kept_in
 from deploy_action.model import Baseline, Definition, Identity, Json, Repository, Service
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class Facts:
     limit_seconds: float
     unresolvable: str = ""
     """What the look-up of the endpoint's name said, where it failed."""
+
+    @property
+    def pushes(self) -> bool:
+        """Whether an image is built into the repository or copied there."""
+        given, repository = self.inputs.image, self.repository
+        return repository is not None and not (given and is_kept_in(given, repository))
 
     @property
     def definitions(self) -> Sequence[Json]:

@@ -88,11 +88,12 @@ def questions(facts: Facts) -> list[Question]:
     if roles:
         context = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
         asked.append(Question(actions=["iam:PassRole"], resources=roles, context=context))
-    if facts.repository and not facts.inputs.image and ".dkr.ecr" in facts.repository.host:
+    if facts.repository and facts.pushes and ".dkr.ecr" in facts.repository.host:
         partition = service.arn.split(":")[1]
         account = facts.repository.registry_id or identity.account
         arn = f"arn:{partition}:ecr:{identity.region}:{account}:repository/{facts.repository.name}"
-        asked.append(Question(actions=PUSH, resources=[arn], context={}))
+        create = () if facts.repository.exists else ("ecr:CreateRepository",)
+        asked.append(Question(actions=(*create, *PUSH), resources=[arn], context={}))
     return asked
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from deploy_action.gateways.ecr import may_move
 from deploy_action.model import Repository
 from deploy_action.preflight.check import Facts, Look, Outcome, Passed, Refused, Warned
+from deploy_action.repositories import CACHE_TAG, described
 
 if TYPE_CHECKING:
     from deploy_action.gateways import Gateways
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 
 def looks(facts: Facts, gateways: Gateways) -> list[Look]:
     """One read for all tags, where an image is going to be pushed."""
-    if facts.repository is None or facts.inputs.image or not facts.containers:
+    if facts.repository is None or not facts.pushes or not facts.containers:
         return []
+    if not facts.repository.exists:
+        return [partial(_missing, facts.repository)]
     return [partial(_look, facts, facts.repository, gateways.registries)]
+
+
+def _missing(repository: Repository) -> Iterable[Outcome]:
+    yield Passed(f"{repository.name} is not there and will be created: {described(repository)}")
 
 
 def _look(facts: Facts, repository: Repository, registries: Registries) -> Iterable[Outcome]:
@@ -32,6 +39,8 @@ def _look(facts: Facts, repository: Repository, registries: Registries) -> Itera
 def judge(facts: Facts, repository: Repository, there: Collection[str]) -> Iterable[Outcome]:
     """`there` holds the wanted tags that exist already."""
     tag, later = facts.tag, [facts.inputs.latest_tag, *facts.inputs.extra_tags]
+    if facts.inputs.cache == "registry" and not facts.inputs.image:
+        later.append(CACHE_TAG)
     if tag in there and facts.inputs.rebuild and not may_move(repository, tag):
         yield Refused(
             f"The tag {tag!r} cannot be pushed again.",
@@ -49,6 +58,9 @@ def judge(facts: Facts, repository: Repository, there: Collection[str]) -> Itera
             "--image-tag-mutability-exclusion-filters "
             f"filterType=WILDCARD,filter={name}`; or leave the tag out.",
         )
+    if facts.inputs.image:
+        yield Passed(f"{repository.name} is {repository.mutability}; the image is copied there")
+        return
     short = tag if len(tag) < 20 else tag[:12]  # noqa: PLR2004 - a commit, shortened as git does
     state = "is there already" if tag in there else "is free"
     yield Passed(f"{repository.name} is {repository.mutability}; the tag {short} {state}")

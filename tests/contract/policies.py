@@ -73,7 +73,21 @@ def readme_block() -> str:
         "Without these the report gets poorer or the way longer, and the verdict stays true: "
         f"{', '.join(optional)}."
     )
-    return f"```json\n{text(policy)}```\n\n{sentence}"
+    return f"```json\n{text(policy)}```\n\n{sentence}\n\n{_only_with()}"
+
+
+def _only_with() -> str:
+    """What an input needs besides."""
+    names = sorted({permission.only_with for permission in DECLARED.values()} - {""})
+    needs = {
+        name: ", ".join(f"`{a}`" for a, need in sorted(DECLARED.items()) if need.only_with == name)
+        for name in names
+    }
+    rows = [
+        f"- `{name}` needs {actions} as well (`--with-input {name}`)."
+        for name, actions in needs.items()
+    ]
+    return "\n".join(rows)
 
 
 def json_file() -> str:

@@ -14,7 +14,7 @@ from tests.scenarios.stage import Stage
 IAM_NAMES = {"elbv2": "elasticloadbalancing"}
 OTHER_ACTIONS = {"s3:HeadObject": "s3:GetObject"}
 """Operations without an action of their own."""
-OUR_OWN = {"builder:build_and_push", "http:get"}
+OUR_OWN = {"builder:build_and_push", "builder:copy", "builder:get", "http:get"}
 UNCHECKED = {"sts:AssumeRoleWithWebIdentity", "sts:GetCallerIdentity"}
 """AWS asks for no permission here."""
 

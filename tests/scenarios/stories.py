@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy_action.policy import Names, generate
+from deploy_action.policy import DECLARED, Names, generate
 from tests.scenarios.stage import CRASHING, GOOD, SHA, Outcome, Stage
 from tests.simulator import Behaviour, OneOff, Quirks, World, faults
 from tests.simulator.given import EXECUTION_ROLE, TASK_ROLE
@@ -25,6 +25,8 @@ NAMES = Names(
     roles=(EXECUTION_ROLE, TASK_ROLE),
     topics=("arn:aws:sns:eu-west-1:123456789012:releases",),
     secrets=("arn:aws:secretsmanager:eu-west-1:123456789012:secret:token-*",),
+    sources=("staging",),
+    inputs=tuple({permission.only_with for permission in DECLARED.values()} - {""}),
 )
 POLICY = generate(NAMES)
 READS_ONLY = generate(NAMES, reads_only=True)
@@ -64,6 +66,23 @@ def scale(stage: Stage) -> Outcome:
 def given_image(stage: Stage) -> Outcome:
     image = stage.world.image("web", tag="v7", behaviour=GOOD)
     return stage.deploy(image=image.by_tag, ecr_repository="")
+
+
+def promotion(stage: Stage) -> Outcome:
+    """From a repository that may only be read."""
+    stage.world.repository("staging")
+    image = stage.world.image("staging", tag="v7", behaviour=GOOD)
+    return stage.deploy(image=image.by_tag)
+
+
+def new_repository(stage: Stage) -> Outcome:
+    return stage.deploy(ecr_repository="mirror/web", create_repository="true")
+
+
+def scanned(stage: Stage) -> Outcome:
+    """No push begins a scan, so it is asked for."""
+    stage.world.state.repositories["web"].scan_on_push = False
+    return stage.deploy(scan_severity="high")
 
 
 def from_file(stage: Stage) -> Outcome:
@@ -168,6 +187,9 @@ STORIES: dict[str, tuple[Story, str]] = {
     "again": (again, "unchanged"),
     "scale": (scale, "unchanged"),
     "given image": (given_image, "deployed"),
+    "promotion": (promotion, "deployed"),
+    "new repository": (new_repository, "deployed"),
+    "scanned": (scanned, "deployed"),
     "from file": (from_file, "deployed"),
     "by targets": (by_targets, "deployed"),
     "crash": (crash, "rolled-back"),

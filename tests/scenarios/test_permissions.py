@@ -27,10 +27,13 @@ REFUSED = {
     "ecr:BatchCheckLayerAvailability": "build-failed",
     "ecr:BatchGetImage": "blocked",
     "ecr:CompleteLayerUpload": "build-failed",
+    "ecr:CreateRepository": "blocked",
+    "ecr:DescribeImageScanFindings": "blocked",
     "ecr:DescribeRepositories": "blocked",
     "ecr:GetAuthorizationToken": "blocked",
     "ecr:InitiateLayerUpload": "build-failed",
     "ecr:PutImage": "build-failed",
+    "ecr:StartImageScan": "blocked",
     "ecr:UploadLayerPart": "build-failed",
     "ecs:DescribeServices": "blocked",
     "ecs:DescribeTaskDefinition": "blocked",
@@ -49,6 +52,8 @@ ANOTHER_TRUTH = {
     # Whether the image that is there was built from the same inputs cannot be read.
     ("ecr:GetDownloadUrlForLayer", "again"): "deployed",
     ("ecr:GetDownloadUrlForLayer", "scale"): "deployed",
+    # For a copy it is no convenience.
+    ("ecr:GetDownloadUrlForLayer", "promotion"): "build-failed",
     # Without the load balancer's settings there is still a limit, and its targets are looked at.
     ("elasticloadbalancing:DescribeTargetGroups", "by targets"): "deployed",
     # ECS itself says nothing of crashes where its circuit breaker is off.

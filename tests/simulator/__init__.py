@@ -11,6 +11,7 @@ from .calls import Call, Change, Fault, FaultRule, History, SimulatedError
 from .clock import SimClock
 from .core import Quirks, Timings
 from .given import Image
+from .state import Vulnerability
 from .world import World
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "SimClock",
     "SimulatedError",
     "Timings",
+    "Vulnerability",
     "World",
     "faults",
 ]

@@ -14,7 +14,7 @@ from .calls import SimulatedError
 from .core import Core
 from .images import make_config, make_manifest
 from .registry import Registry
-from .state import Repository
+from .state import Repository, Vulnerability
 
 _STEPS = ("[1/3] FROM python:3.13-slim", "[2/3] COPY . .", "[3/3] RUN pip install .")
 
@@ -33,6 +33,8 @@ class SimulatedBuilder:
         """Raised by every build while it is set, in the second half of its time."""
         self.copies: list[tuple[str, str]] = []
         """Source and target of every copy asked for, in order."""
+        self.findings: Sequence[Vulnerability] = ()
+        """What scans find in the images built from now on."""
         self.engine_images: set[str] = set()
         """Names of the images that builds leave in the engine."""
 
@@ -68,7 +70,7 @@ class SimulatedBuilder:
         self.copies.append((source, target))
 
         def effect(_state: object) -> dict[str, object]:
-            repository, digest = self._find(source, logins)
+            repository, digest = self._find(source, logins, ("ecr:GetDownloadUrlForLayer",))
             host, _, rest = target.partition("/")
             name, _, tag = rest.partition(":")
             self._check_login(host, logins)
@@ -91,18 +93,22 @@ class SimulatedBuilder:
             is_read=False,
         )
 
-    def _find(self, reference: str, logins: Sequence[RegistryLogin]) -> tuple[Repository, str]:
+    def _find(
+        self, reference: str, logins: Sequence[RegistryLogin], besides: Sequence[str] = ()
+    ) -> tuple[Repository, str]:
         """What a registry that anybody may read answers; those of ECR want a login."""
         host, _, rest = reference.partition("/")
         name, _, digest = rest.partition("@")
         name, _, tag = name.partition(":")
         if ".dkr.ecr." in host:
             self._check_login(host, logins)
-            check = on_repository(self._core.state, "ecr:BatchGetImage", name, host.split(".")[0])
-            try:
-                demand(self._core.state, check)
-            except SimulatedError as error:
-                raise BuildError(f"{reference}: denied: {error.message}") from error
+            for action in ("ecr:BatchGetImage", *besides):
+                check = on_repository(self._core.state, action, name, host.split(".")[0])
+                try:
+                    demand(self._core.state, check)
+                except SimulatedError as error:
+                    detail = f"{reference}: denied: {error.message}"
+                    raise BuildError(detail, fix=hint(detail)) from error
         repository = (self._core.state.repositories_at(host) or {}).get(name)
         found = digest or (repository.tags.get(tag or "latest", "") if repository else "")
         if repository is None or found not in repository.manifests:
@@ -155,6 +161,7 @@ class SimulatedBuilder:
         except SimulatedError as error:
             raise BuildError(f"failed to push {build.tag}: tag invalid: {error.message}") from error
         self._core.behaviours[digest] = self.behaviour
+        repository.findings[digest] = self.findings
         return digest
 
     def _check_access(self, tag: str, repository: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import timedelta
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from .ask import Ask, Tree, page, present
 from .calls import SimulatedError
-from .images import DOCKER_MANIFEST, Manifest
+from .images import DOCKER_MANIFEST, INDEX_TYPES, Manifest
 from .registry import Registry
-from .state import Repository, State
+from .state import Repository, State, Vulnerability
 
 
 class Ecr:
@@ -148,16 +150,90 @@ class Ecr:
         digest = _find(repository, ask.params["imageId"])
         if digest is None:
             raise SimulatedError("ImageNotFoundException", "The image does not exist.")
-        if not repository.scan_on_push:
+        began = repository.scans.get(digest)
+        if began is None:
             raise SimulatedError("ScanNotFoundException", "Image scan does not exist.")
-        counts = repository.findings.get(digest, {})
-        return {
+        said: Tree = {
             "registryId": ask.state.account,
             "repositoryName": repository.name,
             "imageId": {"imageDigest": digest},
-            "imageScanStatus": {"status": "COMPLETE"},
-            "imageScanFindings": {"findings": [], "findingSeverityCounts": counts},
+            "imageScanStatus": {"status": _status(repository, ask.now - began)},
         }
+        if said["imageScanStatus"]["status"] not in {"COMPLETE", "ACTIVE"}:
+            return said
+        found = page(ask, "found", repository.findings.get(digest, ()))
+        return {
+            **said,
+            "imageScanFindings": _findings(repository, found.pop("found"), digest, began),
+            **found,
+        }
+
+    def start_image_scan(self, ask: Ask) -> Tree:
+        repository = _asked(ask)
+        digest = _find(repository, ask.params["imageId"])
+        if digest is None:
+            raise SimulatedError("ImageNotFoundException", "The image does not exist.")
+        if repository.scanner == "enhanced":
+            raise SimulatedError(
+                "ValidationException", "This feature is disabled: enhanced scanning is on"
+            )
+        if repository.manifests[digest].media_type in INDEX_TYPES:
+            raise SimulatedError("UnsupportedImageTypeException", "It cannot be scanned")
+        began = repository.scans.get(digest)
+        if began is not None and ask.now - began < timedelta(hours=24):
+            raise SimulatedError(
+                "LimitExceededException", "The scan quota per image has been exceeded. Wait and try"
+            )
+        repository.scans[digest] = ask.now
+        return {"imageScanStatus": {"status": "IN_PROGRESS"}}
+
+
+def _status(repository: Repository, elapsed: timedelta) -> str:
+    is_basic = repository.scanner == "basic"
+    if elapsed.total_seconds() < repository.scan_seconds:
+        return "IN_PROGRESS" if is_basic else "PENDING"
+    return repository.scan_end or ("COMPLETE" if is_basic else "ACTIVE")
+
+
+def _findings(
+    repository: Repository, shown: Sequence[Vulnerability], digest: str, began: datetime
+) -> Tree:
+    told = {"imageScanCompletedAt": began + timedelta(seconds=repository.scan_seconds)}
+    if repository.scanner == "enhanced":
+        return {**told, "enhancedFindings": [_enhanced(each) for each in shown]}
+    counts = Counter(each.severity for each in repository.findings.get(digest, ()))
+    return {
+        **told,
+        "findings": [_basic(each) for each in shown],
+        "findingSeverityCounts": dict(counts),
+    }
+
+
+def _basic(found: Vulnerability) -> Tree:
+    attributes = {"package_name": found.package, "package_version": found.installed}
+    return {
+        "name": found.name,
+        "severity": found.severity,
+        "attributes": [{"key": key, "value": value} for key, value in attributes.items()],
+    }
+
+
+def _enhanced(found: Vulnerability) -> Tree:
+    package = {
+        "name": found.package,
+        "version": found.installed,
+        "fixedInVersion": found.fixed or "NotAvailable",
+    }
+    return {
+        "severity": found.severity,
+        "status": found.status,
+        "type": "PACKAGE_VULNERABILITY",
+        "fixAvailable": "YES" if found.fixed else "NO",
+        "packageVulnerabilityDetails": {
+            "vulnerabilityId": found.name,
+            "vulnerablePackages": [package],
+        },
+    }
 
 
 def layer_host(state: State) -> str:
@@ -213,8 +289,9 @@ def _show(state: State, repository: Repository) -> Tree:
 def _detail(state: State, repository: Repository, digest: str) -> Tree:
     manifest = repository.manifests[digest]
     scanned: Tree | None = None
-    if repository.scan_on_push:
-        scanned = {"findingSeverityCounts": repository.findings.get(digest, {})}
+    if digest in repository.scans:
+        counts = Counter(each.severity for each in repository.findings.get(digest, ()))
+        scanned = {"findingSeverityCounts": dict(counts)}
     return present(
         registryId=state.account,
         repositoryName=repository.name,

@@ -65,6 +65,8 @@ class Registry:
         if manifest.digest not in repository.manifests:
             repository.manifests[manifest.digest] = manifest
             repository.pushed_at[manifest.digest] = self._core.clock.now()
+            if repository.scan_on_push and manifest.media_type not in INDEX_TYPES:
+                repository.scans[manifest.digest] = self._core.clock.now()
             self._core.changed("image-pushed", repository.name, digest=manifest.digest)
 
     def point(self, repository: Repository, tag: str, digest: str) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from .ecs_records import Revision, Service, ServiceDeployment, Task, TaskDefinition
 from .images import Manifest
 
 Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vulnerability:
+    """What a scanner finds."""
+
+    name: str = "CVE-2026-1234"
+    severity: str = "HIGH"
+    package: str = "openssl"
+    installed: str = "3.0.1"
+    fixed: str = ""
+    status: str = "ACTIVE"
+    """Of an enhanced finding: a rule may have suppressed it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,8 +41,14 @@ class Repository:
     blobs: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     archived: set[str] = field(default_factory=set)
-    findings: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Digest to the number of scan findings by severity; a digest without entry is clean."""
+    findings: dict[str, Sequence[Vulnerability]] = field(default_factory=dict)
+    """By digest; one without entry is clean."""
+    scanner: Literal["basic", "enhanced"] = "basic"
+    scan_seconds: float = 8.0
+    scan_end: str | None = None
+    """Status that every scan ends with instead of a good one."""
+    scans: dict[str, datetime] = field(default_factory=dict)
+    """Digest to when its scan began."""
 
 
 @dataclass(slots=True, kw_only=True)

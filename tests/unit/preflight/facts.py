@@ -17,6 +17,7 @@ from deploy_action.gateways.iam import Iam
 from deploy_action.gateways.logs import LogGroups, Logs
 from deploy_action.gateways.registries import Registries
 from deploy_action.gateways.s3 import S3
+from deploy_action.gateways.scans import Scans
 from deploy_action.gateways.secrets import Secrets
 from deploy_action.gateways.sns import Sns
 from deploy_action.model import Baseline, Definition, Identity, Json, Lifetime, Service
@@ -101,6 +102,7 @@ def doors(world: World) -> Gateways:
         identity=facts().identity,
         ecs=Ecs(session, "prod"),
         ecr=Ecr(session, None, world.http),
+        scans=Scans(session, None),
         elbv2=Elbv2(session),
         logs=Logs(session),
         http=world.http,
