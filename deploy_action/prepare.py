@@ -88,6 +88,8 @@ def look_over(
         limit_seconds=now.limit_seconds,
         unresolvable=now.unresolvable,
     )
+    journal.story.log_groups = task_definition.log_groups(body, gateways.identity.region)
+    journal.story.alarms = list(inputs.alarms)
     run_checks(facts, gateways, journal, gateways.concurrently)
 
 

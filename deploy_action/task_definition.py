@@ -324,6 +324,18 @@ def hidden_log(body: Json, container: str, region: str) -> str:
     return ""
 
 
+def log_groups(body: Json, region: str) -> list[str]:
+    """Names of the CloudWatch log groups in `region` that the containers write to, each once."""
+    groups = []
+    for definition in body.get("containerDefinitions") or []:
+        configuration = definition.get("logConfiguration") or {}
+        options = configuration.get("options") or {}
+        is_here = options.get("awslogs-region") in (None, region)
+        if configuration.get("logDriver") == "awslogs" and is_here:
+            groups.append(str(options.get("awslogs-group") or ""))
+    return [group for group in dict.fromkeys(groups) if group]
+
+
 def _repository(image: str) -> str:
     """`host/name` of a reference, without tag and digest."""
     name = image.partition("@")[0]

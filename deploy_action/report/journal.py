@@ -136,6 +136,10 @@ class Story:
     build_steps: list[BuildStep] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     """Lines: how the new task definition differs from the one that ran."""
+    log_groups: list[str] = field(default_factory=list)
+    """Where the containers log to."""
+    alarms: list[str] = field(default_factory=list)
+    """Names of those that were watched."""
     verification: list[str] = field(default_factory=list)
     """Sentences: what was verified, and what was not."""
     availability: Availability | None = None

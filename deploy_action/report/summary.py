@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from deploy_action.errors import SUCCESSES
 from deploy_action.model import revision_of
 from deploy_action.ports import BuildStep
+from deploy_action.report import links
 from deploy_action.report.console import visible
 from deploy_action.report.journal import Checked, Phase, Story, shown_percent, span
 
@@ -58,7 +60,7 @@ def _services(stories: list[Story]) -> list[str]:
     for story in stories:
         verdict = story.ending or story.facts.verdict or "cut off"
         cells = (
-            _code(story.service),
+            _link(story.service, links.service(story.region, story.cluster, story.service)),
             f"{_mark(story)} {verdict}",
             _revisions(story),
             _address(story.facts.url),
@@ -107,13 +109,15 @@ def _build_steps(steps: list[BuildStep]) -> list[str]:
 def _table(story: Story) -> list[str]:
     facts = story.facts
     rows = [
-        ("Service", f"{_code(f'{story.cluster}/{story.service}')} in {_code(story.region)}"),
+        ("Service", f"{_place(story)} in {_code(story.region)}"),
         ("Revision", "" if story.services else _revisions(story)),
         ("Image", _code(facts.image_uri or facts.image)),
         ("Digest", _code(facts.image_digest)),
-        ("Deployment", "" if story.services else _code(facts.deployment_id)),
+        ("Deployment", "" if story.services else _deployment(story)),
         ("Endpoint", "" if story.services else _address(facts.url)),
         ("Availability", _availability(story)),
+        ("Logs", _linked(story, links.log_group, story.log_groups)),
+        ("Alarms", _linked(story, links.alarm, story.alarms)),
         ("Commit", _code(story.run.sha[:12])),
         ("Time", span(float(facts.duration_seconds)) if facts.duration_seconds else ""),
     ]
@@ -135,6 +139,27 @@ def _revisions(story: Story) -> str:
         if facts.rolled_back == "true"
         else f"{_code(old)} → {_code(new)}"
     )
+
+
+def _place(story: Story) -> str:
+    name = f"{story.cluster}/{story.service}"
+    if story.services:
+        return _code(name)
+    return _link(name, links.service(story.region, story.cluster, story.service))
+
+
+def _deployment(story: Story) -> str:
+    url = links.deployments(story.region, story.cluster, story.service)
+    return _link(story.facts.deployment_id, url)
+
+
+def _linked(story: Story, page: Callable[[str, str], str], names: Sequence[str]) -> str:
+    return ", ".join(_link(name, page(story.region, name)) for name in names)
+
+
+def _link(text: str, url: str) -> str:
+    code = _code(text)
+    return f"[{code}]({url})" if code and url else code
 
 
 def _availability(story: Story) -> str:

@@ -32,6 +32,7 @@ def test_alarms_that_stay_quiet_are_told(stage: Stage, *, is_composite: bool) ->
     assert outcome.verdict == "deployed"
     assert "✓ alarms         errors and latency are OK" in outcome.log
     assert "The alarms errors, latency did not fire." in outcome.summary
+    assert "?region=eu-west-1#alarmsV2:alarm/latency)" in outcome.summary
     assert calls(stage) < outcome.seconds / 30 + 4
 
 

@@ -17,6 +17,7 @@ from deploy_action.task_definition import (
     environment_values,
     hidden_log,
     log_destination,
+    log_groups,
     merge_patch,
     parse,
     parse_patch,
@@ -446,3 +447,21 @@ def test_says_why_a_log_cannot_be_read(logging: Json, why: str) -> None:
     definition: Json = {"containerDefinitions": [{"name": "app", "logConfiguration": logging}]}
 
     assert hidden_log(definition, "app", "eu-west-1") == why
+
+
+def test_log_groups_are_named_once_and_only_those_of_the_region() -> None:
+    def logging(name: str, driver: str, **options: str) -> dict[str, Any]:
+        given = {key.replace("_", "-"): value for key, value in options.items()}
+        return {"name": name, "logConfiguration": {"logDriver": driver, "options": given}}
+
+    body = {
+        "containerDefinitions": [
+            logging("web", "awslogs", awslogs_group="/ecs/web", awslogs_region="eu-west-1"),
+            logging("worker", "awslogs", awslogs_group="/ecs/web"),
+            logging("far", "awslogs", awslogs_group="/ecs/far", awslogs_region="us-east-1"),
+            logging("router", "awsfirelens", awslogs_group="/ecs/router"),
+            {"name": "silent"},
+        ]
+    }
+
+    assert log_groups(body, "eu-west-1") == ["/ecs/web"]
