@@ -110,6 +110,11 @@ class Follower:
         )
         return self._confirmed(judge(self.rollout, seen, self.fail_after))
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the last look was doubtful, and was called `Moving` for that."""
+        return self._doubt
+
     def _confirmed(self, state: State) -> State:
         state = self._remembered(state)
         doubtful = isinstance(state, Replaced) and not state.certain

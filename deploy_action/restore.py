@@ -146,9 +146,15 @@ class Restorer:
         """The state, looked at twice where once leaves a doubt."""
         state = self._follower.state()
         if isinstance(state, Moving):
-            self._gateways.clock.sleep(1)
-            state = self._follower.state()
+            state = self._state_later()
+        if isinstance(state, Moving) and self._follower.is_in_doubt:
+            # Somebody may have come between the two looks.
+            state = self._state_later()
         return state
+
+    def _state_later(self) -> Seen:
+        self._gateways.clock.sleep(1)
+        return self._follower.state()
 
     def _stop_with_rollback(self) -> UndoneByEcs | UndoneByUpdate | LeftAlone | None:
         """Let ECS take over: its own rollback keeps the healthy old tasks. None if it does not."""

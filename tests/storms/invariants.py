@@ -251,9 +251,13 @@ def i7_once(trial: Trial) -> Iterator[str]:
 
 
 def _had_effect(trial: Trial, change: Change) -> bool:
-    """False for a rollback that was asked for just before ECS ended the deployment by itself."""
+    """Whether anything came of it.
+
+    Not where the revision was asked for that the service had, nor where ECS ended
+    the deployment by itself before it obeyed.
+    """
     if change.kind != "stop-requested":
-        return True
+        return bool(change.detail["deploys"])
     record = trial.world.state.service_deployments[change.detail["deployment"]]
     return record.status.startswith("ROLLBACK")
 
