@@ -37,9 +37,10 @@ class Point(IntEnum):
     """Where stories wait for each other, in this order; one may pass by without a stop."""
 
     CHECKED = 1
-    READY = 2
-    VERIFIED = 3
-    CONCLUDED = 4
+    REGISTERED = 2
+    READY = 3
+    VERIFIED = 4
+    CONCLUDED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
