@@ -9,7 +9,7 @@ N ?= 2000
 ON_MACHINE = @$(PYTHON) -m dev.machine run --
 
 .DEFAULT_GOAL := help
-.PHONY: help test check all storm faults detection mutants demo bench image clean
+.PHONY: help test check all storm reliability faults detection mutants demo bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ storm: ## play N random storms over all cores; STORM=--update writes the README
 detection: ## tell when failures are known; DETECTION=--update writes the README
 	@$(PYTHON) -m dev.environments
 	@.venv/bin/python -m dev.detection $(DETECTION)
+
+reliability: ## release on bad days; RELIABILITY=--update writes the README
+	@$(PYTHON) -m dev.environments
+	@.venv/bin/python -m dev.reliability $(RELIABILITY)
 
 faults: ## play every fault at every call; FAULTS=--update writes the README
 	@$(PYTHON) -m dev.environments
