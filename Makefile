@@ -9,7 +9,7 @@ N ?= 2000
 ON_MACHINE = @$(PYTHON) -m dev.machine run --
 
 .DEFAULT_GOAL := help
-.PHONY: help test check all storm reliability faults detection mutants demo bench image clean
+.PHONY: help test check all storm reliability faults detection mutants demo systems bench image clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ mutants: ## plant the bugs of other tools and count those caught; MUTANTS=--upda
 
 demo: ## deploy, replace, roll back and repeat on an emulated AWS
 	$(ON_MACHINE) .venv/bin/python -m dev.demo
+
+systems: ## play the five systems of examples/; SYSTEMS=--update writes the README
+	$(ON_MACHINE) .venv/bin/python -m dev.systems $(SYSTEMS)
 
 bench: ## measure against awscli and ecs-deploy; BENCH=--update writes the README
 	$(ON_MACHINE) .venv/bin/python -m dev.bench $(BENCH)

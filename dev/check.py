@@ -31,7 +31,7 @@ class Result:
 
 def checks() -> dict[str, list[str]]:
     """Name and command line of every check."""
-    copied = files("examples/*.yml", "demo/*.yml")
+    copied = files("examples/*.yml", "examples/*/.github/workflows/*.yml", "demo/*.yml")
     return {
         "ruff check": ["ruff", "check"],
         "ruff format": ["ruff", "format", "--check"],
@@ -43,10 +43,11 @@ def checks() -> dict[str, list[str]]:
             *(".github", "action.yml", *copied),
         ],
         "actionlint": ["actionlint", *files(".github/workflows/*.yml"), *copied],
-        "cfn-lint": ["cfn-lint", *files("bootstrap/*.yml")],
+        "cfn-lint": ["cfn-lint", *files("bootstrap/*.yml", "examples/*/infrastructure.yml")],
         "hadolint": [
             *("hadolint", "--config", ".github/hadolint.yaml"),
-            *files("Dockerfile", "demo/**/Dockerfile*", "tests/**/Dockerfile*"),
+            *files("Dockerfile", "demo/**/Dockerfile*", "examples/**/Dockerfile*"),
+            *files("tests/**/Dockerfile*"),
         ],
     }
 

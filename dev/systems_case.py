@@ -79,6 +79,8 @@ class System(_Strict):
     """The folder that images are built from."""
     health: str = ""
     """The page that tells whether the service serves; none for a worker."""
+    tells: bool = False
+    """Whether the team is told of every end."""
     stacks: dict[str, dict[str, str]]
     """The environments, with the parameters of each."""
     variables: dict[str, str] = Field({}, description="GitHub variable to output of the stack")

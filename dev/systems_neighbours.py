@@ -1,4 +1,4 @@
-"""What the systems have around them: a database, a broker, and GitHub's OIDC provider."""
+"""What the systems have around them: a database, a broker, a chat, GitHub's OIDC provider."""
 
 import base64
 import contextlib
@@ -29,6 +29,10 @@ class Neighbours:
     """Host and port of what takes connections like a database and a Redis."""
     identity: str
     """Base URL of the OIDC provider, for processes on this machine."""
+    chat: str
+    """Notification URL of the chat, as Apprise spells it."""
+    heard: list[str]
+    """The messages that came into the chat."""
 
     def environment(self) -> dict[str, str]:
         """What the runner gives to a job with `id-token: write`."""
@@ -43,9 +47,15 @@ def running() -> Iterator[Neighbours]:
     """Have them for the length of a block."""
     store = _Store((_bridge(), 0), _Talk)
     identity = ThreadingHTTPServer(("127.0.0.1", 0), _Identity)
-    with _serving(store), _serving(identity):
+    chat = _Chat()
+    with _serving(store), _serving(identity), _serving(chat):
         host, port = store.server_address[:2]
-        yield Neighbours(f"{host!s}:{port}", f"http://127.0.0.1:{identity.server_port}")
+        yield Neighbours(
+            store=f"{host!s}:{port}",
+            identity=f"http://127.0.0.1:{identity.server_port}",
+            chat=f"json://127.0.0.1:{chat.server_port}/",
+            heard=chat.heard,
+        )
 
 
 def _bridge() -> str:
@@ -91,6 +101,28 @@ class _Identity(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """The log belongs to the systems."""
+
+
+class _Chat(ThreadingHTTPServer):
+    """Stands in for Slack: takes the same message in another envelope."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Message)
+        self.heard: list[str] = []
+
+
+class _Message(BaseHTTPRequestHandler):
+    server: _Chat
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.heard.append(body.decode())
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """The log belongs to the systems."""

@@ -214,6 +214,8 @@ class _Player:
             yield f"ended as {verdict} with exit code {step.exit_code}"
         if case.says not in step.text:
             yield f"did not say {case.says!r}"
+        if self.system.tells and not any(verdict in notice for notice in self.stack.notices()):
+            yield f"nobody was told that it ended as {verdict}"
         yield from self._differences(case, before, step)
 
     def _differences(self, case: Case, before: _Before, step: act.Step) -> Iterator[str]:

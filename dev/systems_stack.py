@@ -27,6 +27,7 @@ class Stack:
     name: str
     system: System
     emulator: MiniStack
+    neighbours: Neighbours
     repository: str
     outputs: Mapping[str, str]
     _resources: Mapping[str, str]
@@ -61,6 +62,18 @@ class Stack:
             repositoryName=self.repository, imageIds=[{"imageTag": tag}]
         )["images"]
         return next((str(image["imageId"]["imageDigest"]) for image in images), None)
+
+    def notices(self) -> list[str]:
+        """Takes the messages out of the team's mailbox; without one out of the chat."""
+        if queue := self._resources.get("AWS::SQS::Queue"):
+            sqs = self.client("sqs")
+            found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+            for message in found:
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            return [message["Body"] for message in found]
+        heard = list(self.neighbours.heard)
+        self.neighbours.heard.clear()
+        return heard
 
     def hosts(self) -> dict[str, str]:
         """Names of load balancers, which only AWS's own DNS knows."""
@@ -114,7 +127,7 @@ def create(system: System, emulator: MiniStack, neighbours: Neighbours) -> dict[
             repository = resources["AWS::ECR::Repository"]
             _push_first_image(system, f"{emulator.registry}/{repository}:first")
         _apply(emulator, "update_stack", system, name, parameters)
-        found[name] = _found(system, emulator, name, repository)
+        found[name] = _found(system, emulator, neighbours, name, repository)
     for stack in found.values():
         stack.wait_until_running()
     return found
@@ -126,17 +139,20 @@ def _push_first_image(system: System, image: str) -> None:
     sample_application.build_and_push(files, image)
 
 
-def _found(system: System, emulator: MiniStack, name: str, repository: str) -> Stack:
+def _found(
+    system: System, emulator: MiniStack, neighbours: Neighbours, name: str, repository: str
+) -> Stack:
     described = _client(emulator, "cloudformation").describe_stacks(
         StackName=_stack_name(system, name)
     )["Stacks"][0]
     outputs = {out["OutputKey"]: out["OutputValue"] for out in described.get("Outputs", [])}
+    outputs["NoticeUrl"] = neighbours.chat
     resources = _resources(emulator, _stack_name(system, name))
     if user := resources.get("AWS::IAM::User"):
         # The emulator's CloudFormation makes no keys.
         key = _client(emulator, "iam").create_access_key(UserName=user)["AccessKey"]
         outputs |= {"AccessKey": key["AccessKeyId"], "SecretKey": key["SecretAccessKey"]}
-    return Stack(name, system, emulator, repository, outputs, resources)
+    return Stack(name, system, emulator, neighbours, repository, outputs, resources)
 
 
 def _apply(

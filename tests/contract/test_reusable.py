@@ -11,7 +11,7 @@ import pytest
 from tests.contract.repository import ACTION, DECLARED, ROOT, load, read
 
 WORKFLOW = ".github/workflows/deploy.yml"
-SECRET = {"build-secrets": "BUILD_SECRETS"}
+SECRET = {"build-secrets": "BUILD_SECRETS", "notify": "NOTIFY"}
 """Inputs that hold secrets, which a workflow hands over by themselves."""
 
 OF_THE_ENVIRONMENT = {
