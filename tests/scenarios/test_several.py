@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_outputs_have_a_line_for_each_service_and_the_report_a_document(both: St
     assert done.outputs["url"].split("\n")[1] == ""
     assert [s["service"] for s in done.report["services"]] == ["web", "worker"]
     assert [s["verdict"] for s in done.report["services"]] == ["deployed", "deployed"]
-    assert "| `worker` | ✅ deployed |" in done.summary
+    assert re.search(r"^\| \[`worker`\]\(.*\) \| ✅ deployed \|", done.summary, re.MULTILINE)
 
 
 def test_updates_start_together_after_everything_is_registered(both: Stage) -> None:
