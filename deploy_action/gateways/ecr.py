@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from deploy_action.errors import AwsError, Refusal
@@ -241,12 +242,14 @@ class Ecr:
         return self._client.get_authorization_token()["authorizationData"][0]
 
 
-def client_of(session: boto3.Session, registry: str | None) -> tuple[ECRClient, dict[str, Any]]:
+def client_of(
+    session: boto3.Session, registry: str | None, config: Config = READS
+) -> tuple[ECRClient, dict[str, Any]]:
     """A client for the registry at that host, and the parameters that name it in every call."""
     host = ECR_HOST.fullmatch(registry or "")
     region = host[2] if host else session.region_name
     account = {"registryId": host[1]} if host else {}
-    return session.client("ecr", config=READS, region_name=region), account
+    return session.client("ecr", config=config, region_name=region), account
 
 
 def split_reference(reference: str) -> tuple[str, str, str]:

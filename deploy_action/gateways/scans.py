@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deploy_action.errors import AwsError, Refusal
-from deploy_action.gateways.aws import answering
+from deploy_action.gateways.aws import WRITES, answering
 from deploy_action.gateways.ecr import client_of
 from deploy_action.model import Finding, Repository, Scan
 from deploy_action.permissions import Permission, Permissions, Scope
@@ -32,6 +32,8 @@ class Scans:
 
     def __init__(self, session: boto3.Session, registry: str | None) -> None:
         self._client, self._account = client_of(session, registry)
+        # Botocore takes "once a day for an image" for a throttle and would try again.
+        self._writes, _ = client_of(session, registry, WRITES)
 
     def scan(self, repository: Repository, digest: str) -> Scan | None:
         """The scan of an image as it is now; None where there is none (or not yet)."""
@@ -58,7 +60,7 @@ class Scans:
     def start(self, repository: Repository, digest: str) -> None:
         """Ask for a basic scan; AwsError with INVALID where ECR does not take the request."""
         with answering("ecr:StartImageScan"):
-            self._client.start_image_scan(
+            self._writes.start_image_scan(
                 repositoryName=repository.name, imageId={"imageDigest": digest}, **self._account
             )
 

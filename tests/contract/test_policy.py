@@ -191,6 +191,39 @@ def test_a_role_that_only_plans_writes_nothing() -> None:
     }
 
 
+COMMAND = ("--region", "eu-west-1", "--account", "123456789012", "--service", "web")
+
+
+def printed(*arguments: str) -> dict[str, dict[str, Any]]:
+    stream = io.StringIO()
+    main([*COMMAND, *arguments], stream)
+    return {s["Sid"]: s for s in statements(json.loads(stream.getvalue()))}
+
+
+def test_an_input_that_makes_calls_of_its_own_is_allowed_on_request() -> None:
+    plain = printed("--repository", "web")["Repository"]["Action"]
+    more = printed("--repository", "web", "--with-input", "create-repository", "scan-severity")[
+        "Repository"
+    ]["Action"]
+
+    assert set(more) - set(plain) == {
+        "ecr:CreateRepository",
+        "ecr:DescribeImageScanFindings",
+        "ecr:PutLifecyclePolicy",
+        "ecr:StartImageScan",
+    }
+
+
+def test_a_repository_that_images_are_promoted_from_may_only_be_read() -> None:
+    uri = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/staging"
+
+    source = printed("--repository", "web", "--source-repository", uri)["Source"]
+
+    assert source["Resource"] == ["arn:aws:ecr:eu-west-1:210987654321:repository/staging"]
+    assert not [action for action in source["Action"] if DECLARED[action].writes]
+    assert "Source" not in printed("--repository", "web")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

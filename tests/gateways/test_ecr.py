@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -12,9 +13,17 @@ import pytest
 from moto import mock_aws
 
 from deploy_action.errors import AwsError, Refusal
-from deploy_action.gateways.ecr import MEDIA_TYPES, Ecr, digests, may_move
+from deploy_action.gateways.ecr import (
+    MEDIA_TYPES,
+    Ecr,
+    digests,
+    is_kept_in,
+    may_move,
+    source_of,
+)
 from deploy_action.model import Identity, RegistryImage, Repository
 from deploy_action.ports import Answer, NoAnswer, RegistryLogin, Silence
+from deploy_action.repositories import lifecycle_policy
 from tests.gateways.wire import Json, Wire, session
 from tests.unit.builders import FakeHttp, answer
 
@@ -152,6 +161,77 @@ def test_an_emulator_is_reached_by_the_name_that_the_user_gave(wire: Wire) -> No
     found = over(wire, "localhost:4566").repository("web")
 
     assert (found.uri, found.host) == ("localhost:4566/web", "localhost:4566")
+
+
+def test_makes_a_repository_as_planned(moto: Moto) -> None:
+    planned = moto.ecr.future_repository("shop", ("latest", "buildcache"))
+    assert (planned.uri, planned.exists) == (f"{HOST}/shop", False)
+
+    made = moto.ecr.create_repository(planned)
+
+    assert made == replace(planned, exists=True, registry_id=ACCOUNT)
+    assert made == moto.ecr.repository("shop")
+    (raw,) = moto.client.describe_repositories(repositoryNames=["shop"])["repositories"]
+    assert raw["imageScanningConfiguration"] == {"scanOnPush": True}
+
+
+def test_without_a_tag_that_moves_every_tag_stays(moto: Moto) -> None:
+    made = moto.ecr.create_repository(moto.ecr.future_repository("shop", ()))
+
+    assert (made.mutability, made.exclusions) == ("IMMUTABLE", ())
+
+
+def test_a_repository_that_somebody_made_first_is_taken_as_it_is(moto: Moto) -> None:
+    planned = moto.ecr.future_repository("web", ("latest",))
+    there = moto.holds()
+
+    assert moto.ecr.create_repository(planned) == there
+
+
+def test_a_repository_of_a_named_registry_is_reached_by_that_name(wire: Wire) -> None:
+    ecr = over(wire, "localhost:4566")
+
+    assert ecr.future_repository("shop", ()).uri == "localhost:4566/shop"
+    assert wire.requests == []
+
+
+def test_the_lifecycle_policy_is_one_that_ecr_takes(moto: Moto) -> None:
+    web = moto.holds()
+    policy = lifecycle_policy(("latest", "buildcache"))
+
+    moto.ecr.put_lifecycle_policy(web, policy)
+
+    kept = moto.client.get_lifecycle_policy(repositoryName="web")["lifecyclePolicyText"]
+    assert json.loads(kept) == policy
+    assert [rule["rulePriority"] for rule in policy["rules"]] == [1, 2, 3, 4]
+
+
+def test_another_registry_is_asked_in_its_region_by_its_account(wire: Wire) -> None:
+    wire.answers("BatchGetImage", {"images": []})
+    source, tag = source_of(f"{OTHER_HOST}/team/web:v1")
+
+    over(wire).at(OTHER_HOST).image(source, tag)
+
+    (request,) = wire.requests
+    assert "us-east-1" in request.url
+    assert request.body["registryId"] == "999999999999"
+    assert request.body["repositoryName"] == "team/web"
+    assert request.body["imageIds"] == [{"imageTag": "v1"}]
+
+
+KEPT = {
+    f"{HOST}/web:v1": True,
+    f"{HOST}/web@sha256:77ab": True,
+    f"{HOST}/web": True,
+    f"{HOST}/webs:v1": False,
+    f"{OTHER_HOST}/web:v1": False,
+    "web:v1": False,
+}
+
+
+@pytest.mark.parametrize(("reference", "is_kept"), KEPT.items())
+def test_an_image_is_kept_in_the_repository(reference: str, *, is_kept: bool) -> None:
+    assert is_kept_in(reference, repository()) is is_kept
 
 
 # -- whose images --

@@ -141,6 +141,18 @@ def test_a_default_spelt_out_contradicts_nothing(name: str, text: str) -> None:
     assert problems(without("ecr_repository", image="nginx:1", **{name: text})) == []
 
 
+def test_a_copy_has_a_tag_of_its_own_in_the_repository() -> None:
+    found = inputs.read(environ(image="ghcr.io/acme/web:1", image_tag="v1"))
+
+    assert (found.image, found.image_tag) == ("ghcr.io/acme/web:1", "v1")
+
+
+def test_a_repository_to_create_has_to_be_named() -> None:
+    assert problems(without("ecr_repository", image="nginx:1", create_repository="true")) == [
+        "`create-repository` has no effect without `ecr-repository`."
+    ]
+
+
 def test_either_an_image_or_a_repository_is_needed() -> None:
     (problem,) = problems(without("ecr_repository"))
 
