@@ -28,7 +28,8 @@ def looks(facts: Facts, gateways: Gateways) -> Iterable[Look]:
     for reference in references(facts):
         place = gateways.registries.place(reference)
         if place is None:
-            yield partial(_elsewhere, reference)
+            is_copied = reference == facts.inputs.image and facts.pushes
+            yield partial(_elsewhere, reference, is_copied=is_copied)
         else:
             yield partial(_look, place, facts, gateways.registries)
 
@@ -41,8 +42,9 @@ def references(facts: Facts) -> list[str]:
     return [image for image in dict.fromkeys(shown) if image != PLACEHOLDER]
 
 
-def _elsewhere(reference: str) -> Iterable[Outcome]:
-    yield Skipped(f"{reference} is not in ECR, so ECS alone can tell")
+def _elsewhere(reference: str, *, is_copied: bool) -> Iterable[Outcome]:
+    rest = "; its copy will be" if is_copied else ", so ECS alone can tell"
+    yield Skipped(f"{reference} is not in ECR{rest}")
 
 
 def _look(place: Place, facts: Facts, registries: Registries) -> Iterable[Outcome]:

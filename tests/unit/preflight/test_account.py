@@ -107,6 +107,24 @@ def test_pushing_is_asked_about_where_an_image_is_pushed() -> None:
     assert len(given) == len(building) - 1
 
 
+def test_pushing_is_asked_about_for_a_copy_and_creating_for_what_is_not_there() -> None:
+    planned = Repository(
+        name="web",
+        uri=f"{REGISTRY}/web",
+        registry_id="",
+        mutability="IMMUTABLE",
+        exclusions=(),
+        exists=False,
+    )
+
+    asked = permissions.questions(
+        facts(repository=planned, given={"image": f"{REGISTRY}/staging:1"})
+    )
+
+    assert asked[-1].actions == ("ecr:CreateRepository", *permissions.PUSH)
+    assert asked[-1].resources == ["arn:aws:ecr:eu-west-1:123456789012:repository/web"]
+
+
 @pytest.mark.parametrize(("operation", "asks"), [("deploy", True), ("restart", False)])
 def test_a_one_off_task_is_asked_about_where_one_is_run(operation: str, *, asks: bool) -> None:
     given = {"pre_deploy_command": "./migrate", "operation": operation}
@@ -189,7 +207,12 @@ def test_tasks_without_an_address_of_their_own_need_none(world: World) -> None:
 
 
 def tags(
-    world: World, mutability: str, *exclusions: str, there: tuple[str, ...] = (), **given: str
+    world: World,
+    mutability: str,
+    *exclusions: str,
+    there: tuple[str, ...] = (),
+    exists: bool = True,
+    **given: str,
 ) -> list[Outcome]:
     for tag in there:
         world.image("web", tag=tag)
@@ -199,6 +222,7 @@ def tags(
         registry_id="123456789012",
         mutability=mutability,
         exclusions=exclusions,
+        exists=exists,
     )
     found = facts(repository=repo, given=given, tag=given.get("image_tag", SHA))
     return said(repository.looks(found, doors(world)))
@@ -222,6 +246,27 @@ def test_tags_that_could_not_move_are_warned_about(world: World) -> None:
     assert latest.startswith("Warned: The tag `latest` exists and will not move: web is IMMUTABLE.")
     assert "IMMUTABLE_WITH_EXCLUSION" in latest
     assert extra.startswith("Warned: The tag `stable` will not move after this release")
+
+
+def test_a_cache_that_could_be_written_once_is_warned_about(world: World) -> None:
+    (cache, _) = words(tags(world, "IMMUTABLE_WITH_EXCLUSION", "latest", cache="registry"))
+
+    assert cache.startswith("Warned: The tag `buildcache` will not move")
+
+
+def test_a_repository_that_will_be_created_is_not_looked_into(world: World) -> None:
+    (text,) = words(tags(world, "IMMUTABLE_WITH_EXCLUSION", "latest", exists=False))
+
+    assert text.startswith("Passed: web is not there and will be created: scan on push, ")
+    assert "immutable tags except `latest`, the newest 100 tagged images are kept" in text
+    assert world.history.calls == []
+
+
+def test_the_tags_that_follow_a_copy_are_looked_at(world: World) -> None:
+    warned, passed = words(tags(world, "IMMUTABLE", image=f"{REGISTRY}/staging:1"))
+
+    assert warned.startswith("Warned: The tag `latest` will not move after this release")
+    assert passed == "Passed: web is IMMUTABLE; the image is copied there"
 
 
 def test_a_tag_that_cannot_be_built_again_refuses(world: World) -> None:

@@ -152,6 +152,17 @@ def test_images_outside_ecr_are_skipped_with_the_reason(world: World) -> None:
     ]
 
 
+def test_an_image_that_is_copied_from_outside_ecr_is_read_by_the_copy(world: World) -> None:
+    repo = Repository(
+        name="web", uri=f"{REGISTRY}/web", registry_id="", mutability="MUTABLE", exclusions=()
+    )
+    found = facts(repository=repo, given={"image": "ghcr.io/acme/web:1"})
+
+    assert words(said(images.looks(found, doors(world)))) == [
+        "Skipped: ghcr.io/acme/web:1 is not in ECR; its copy will be"
+    ]
+
+
 def test_each_image_is_looked_at_once(world: World) -> None:
     image = world.image("proxy", tag="1")
 
