@@ -6,9 +6,10 @@ FROM python:3.13.15-slim-trixie AS packages
 COPY requirements.txt /tmp/requirements.txt
 # Beside the entry point, because the script's own folder is always searched first:
 # a PYTHONPATH set by the user's workflow cannot hide or replace these.
+# Apprise speaks English here, and shows nobody its pictures.
 RUN pip install --no-cache-dir --no-compile --require-hashes --target /app \
         --requirement /tmp/requirements.txt \
-    && rm -r /app/bin
+    && rm -r /app/bin /app/apprise/i18n /app/apprise/assets
 # botocore describes some 400 services; the action calls these.
 ARG SERVICES="application-autoscaling cloudwatch ec2 ecr ecs elbv2 events iam inspector2 logs s3 \
     secretsmanager sns ssm sts"

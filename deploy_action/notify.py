@@ -21,7 +21,9 @@ LONGEST_SECONDS = 10.0
 HURRIED_SECONDS = 2.0
 """After a cancellation, when the runner kills within seconds."""
 LONGEST_LINE = 300
-SHORTEST_SECRET = 8
+SHORTEST_SECRET, LONGEST_WORD = 8, 16
+WORDS = re.compile(r"[a-z]+(-[a-z]+)*(-\d+)?")
+PASSWORD = re.compile(r"[^/:@]*:([^/@]{4,})@")
 QUIET = frozenset({"plan"})
 """Operations that nobody needs to be told of."""
 
@@ -39,8 +41,16 @@ def secrets_of(lines: Iterable[str]) -> Iterator[str]:
         if TOPIC.fullmatch(line):
             continue
         yield line
-        parts = re.split(r"[/:@?&=#,]+", line.partition("://")[2])
-        yield from (p for p in parts if len(p) >= SHORTEST_SECRET and "." not in p)
+        rest = line.partition("://")[2]
+        if found := PASSWORD.match(rest):
+            yield found[1]
+        yield from filter(_is_telling, re.split(r"[/:@?&=#,]+", rest))
+
+
+def _is_telling(part: str) -> bool:
+    """Whether it may be a secret: hiding a host, a region or a channel would spoil the log."""
+    is_word = len(part) <= LONGEST_WORD and WORDS.fullmatch(part)
+    return len(part) >= SHORTEST_SECRET and "." not in part and not is_word
 
 
 def message(story: Story) -> Notice:

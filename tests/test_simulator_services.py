@@ -388,3 +388,43 @@ def test_archived_images_are_told_of_only_when_they_are_asked_for(stage: Stage) 
     assert told("ACTIVE") == []
     assert told("ARCHIVED") == told("ANY") == [stage.v1.digest]
     assert ecr.describe_pull_through_cache_rules()["pullThroughCacheRules"] == []
+
+
+def test_composite_alarms_are_only_shown_to_who_asks_for_them(world: World) -> None:
+    world.alarm("cpu")
+    world.alarm("service", "ALARM", is_composite=True)
+    client = world.session().client("cloudwatch")
+
+    plain = client.describe_alarms()
+    both = client.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+
+    assert [each["AlarmName"] for each in plain["MetricAlarms"]] == ["cpu"]
+    assert not plain.get("CompositeAlarms")
+    assert [each["StateValue"] for each in both["CompositeAlarms"]] == ["ALARM"]
+
+
+def test_a_topic_keeps_what_is_published_and_wants_a_plain_subject(world: World) -> None:
+    topic = world.topic("releases")
+    client = world.session().client("sns")
+
+    client.publish(TopicArn=topic, Subject="deployed", Message="web")
+
+    assert world.state.topics[topic] == [("deployed", "web")]
+    with pytest.raises(ClientError, match="Subject"):
+        client.publish(TopicArn=topic, Subject="x" * 101, Message="web")
+    with pytest.raises(ClientError, match="does not exist"):
+        client.publish(TopicArn=topic + "-not", Message="web")
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_an_update_may_lose_the_settings_that_it_leaves_out(*, is_merged: bool) -> None:
+    world = World(quirks=Quirks(configuration_is_merged=is_merged))
+    stage = Stage(world, maximum_percent=150)
+
+    stage.ecs.update_service(
+        cluster="prod", service="web", deploymentConfiguration={"minimumHealthyPercent": 0}
+    )
+
+    configuration = world.state.service("web").configuration
+    assert configuration["minimumHealthyPercent"] == 0
+    assert configuration["maximumPercent"] == (150 if is_merged else 200)

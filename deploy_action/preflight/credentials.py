@@ -21,13 +21,15 @@ def judge(facts: Facts) -> Iterable[Outcome]:
         yield Skipped("they are temporary, and the job does not say until when")
     else:
         left = (lifetime.ends_at - facts.now).total_seconds()
+        release = facts.limit_seconds + 60 * facts.inputs.bake_minutes
         # A rollback may take as long as the rollout that it follows.
-        if left >= 2 * facts.limit_seconds:
+        both = release + facts.limit_seconds
+        if left >= both:
             yield Passed(f"they work for another {span(left)}")
             return
-        is_short = left < facts.limit_seconds
+        is_short = left < release
         covers = "the release" if is_short else "the release and a rollback after it"
-        needed = facts.limit_seconds if is_short else 2 * facts.limit_seconds
+        needed = release if is_short else both
         yield Warned(
             f"The credentials end in {span(max(left, 0))}, and {covers} may take {span(needed)}.",
             "Set `role-to-assume` here, so that they are renewed, or ask for a longer session "

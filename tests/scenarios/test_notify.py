@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from deploy_action.notify import secrets_of
 from deploy_action.ports import Notice
 from tests.scenarios.stage import CRASHING, Outcome, Stage
 from tests.simulator import Behaviour
@@ -112,6 +113,27 @@ def test_the_address_is_a_secret(stage: Stage) -> None:
     assert SLACK not in everything(outcome)
     assert TOKEN not in outcome.summary
     assert "Slack said *** is not known" in outcome.log
+
+
+@pytest.mark.parametrize(
+    ("line", "hidden"),
+    [
+        (SLACK, {SLACK, "T1JJ3T3L2", "A1BRTD4JD", TOKEN}),
+        (
+            "mailto://robot:pass@mail.example.com?to=team-releases",
+            {"mailto://robot:pass@mail.example.com?to=team-releases", "pass"},
+        ),
+        (
+            "sns://AKIAEXAMPLE/sEcReTkEy/eu-west-1/releases",
+            {"sns://AKIAEXAMPLE/sEcReTkEy/eu-west-1/releases", "AKIAEXAMPLE", "sEcReTkEy"},
+        ),
+        ("arn:aws:sns:eu-west-1:123456789012:releases", set()),
+    ],
+)
+def test_what_is_secret_of_an_address_is_hidden_and_nothing_else(
+    line: str, hidden: set[str]
+) -> None:
+    assert set(secrets_of([line])) == hidden
 
 
 @pytest.mark.parametrize(

@@ -164,10 +164,10 @@ class Sns:
     def publish(self, ask: Ask) -> Tree:
         arn = ask.params["TopicArn"]
         if arn not in ask.state.topics:
-            raise SimulatedError("NotFoundException", "Topic does not exist", 404)
+            raise SimulatedError("NotFound", "Topic does not exist", 404)
         subject = ask.params.get("Subject", "")
         if len(subject) > 100 or not subject.isascii() or "\n" in subject:
-            raise SimulatedError("InvalidParameterException", "Invalid parameter: Subject")
+            raise SimulatedError("InvalidParameter", "Invalid parameter: Subject")
         ask.state.topics[arn].append((subject, ask.params["Message"]))
         return {"MessageId": _VERSION}
 

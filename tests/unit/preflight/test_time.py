@@ -105,3 +105,11 @@ def test_the_credentials_against_the_limit(lifetime: Lifetime | None, text: str)
     (told,) = words(credentials.judge(facts(identity=lasting(lifetime))))
 
     assert told.startswith(text)
+
+
+def test_the_credentials_have_to_last_for_the_bake_time_too() -> None:
+    baking = facts(identity=lasting(until(1900)), given={"bake_minutes": "20"})
+
+    (told,) = words(credentials.judge(baking))
+
+    assert "the release may take 35 min 00 s." in told
