@@ -6,6 +6,7 @@ deploy       the story of a release, phase by phase
 prepare      everything known and decided before the first write
 preflight/   refuse what cannot work; `duration` says what a rollout cannot beat
 images       reuse, build and push, resolve; move tags
+one_off      a command as a task of the new revision; `one_off_task` and `one_off_log` look at it
 release      the one call that changes the service
 follow       look at our rollout; `rollout` judges what was seen, `watch` waits
 verify       tasks, digest, endpoint; `health` judges an answer

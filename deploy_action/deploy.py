@@ -70,13 +70,11 @@ class _Deploy:
             if self._drafter.is_unchanged(plan, body):
                 return self._unchanged(plan, release)
             definition = self._register(plan, body)
-        # A migration cannot be taken back, so all the others have to be ready for it.
-        self._group.arrive(Point.REGISTERED)
-        check_partners(plan.service.name, self._group)
-        self._group.once(
-            "one-off task",
-            lambda: one_off.run(definition, plan, self._inputs, self._gateways, self._journal),
-        )
+        if self._inputs.pre_deploy_command:
+            # A migration cannot be taken back, so all the others have to be ready for it.
+            self._group.arrive(Point.REGISTERED)
+            check_partners(plan.service.name, self._group)
+            one_off.run(definition, plan, self._inputs, self._gateways, self._journal)
         # ---- from here on the service changes ----
         # Without force ECS creates no deployment for a revision it already has.
         force = self._inputs.force_new_deployment or definition is plan.running

@@ -375,9 +375,11 @@ class Inputs(BaseSettings):
         """The inputs as they are meant for one of several services.
 
         A full URL belongs to the first: it cannot be the address of all of them.
+        So does the command before the release, which runs once.
         """
-        is_first = name == self.service[0]
-        update = {"service": (name,)} | ({} if is_first else {"health_url": None})
+        update: dict[str, Any] = {"service": (name,)}
+        if name != self.service[0]:
+            update |= {"health_url": None, "pre_deploy_command": (), "pre_deploy_container": None}
         mine = self.model_copy(update=update)
         mine._has_partners = len(self.service) > 1  # noqa: SLF001 - a copy of itself
         return mine

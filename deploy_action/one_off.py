@@ -54,9 +54,7 @@ MEANT_FOR_SERVICES = {"crash", "exited-cleanly", "told-to-stop", "stopped-by-han
 def run(
     definition: Definition, plan: Plan, inputs: Inputs, gateways: Gateways, journal: Journal
 ) -> None:
-    """Return when the command has exited with 0, or there is none; raise ActionError otherwise."""
-    if not inputs.pre_deploy_command:
-        return
+    """Return when the command has exited with 0; raise ActionError otherwise."""
     # A command for a release that is not going to be must not run.
     Launcher(plan, inputs, gateways, journal).check_nobody_came()
     _Run(definition, plan, inputs, gateways, journal).run()

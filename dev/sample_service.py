@@ -18,7 +18,7 @@ from dev.ministack import ACCOUNT, REGION, MiniStack
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_ecs.type_defs import DeploymentConfigurationTypeDef, ServiceTypeDef
+    from mypy_boto3_ecs.type_defs import DeploymentConfigurationTypeDef, ServiceTypeDef, TaskTypeDef
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -88,6 +88,17 @@ class SampleService:
         """The image the first container of a revision runs."""
         answer = self.clients.ecs.describe_task_definition(taskDefinition=task_definition)
         return answer["taskDefinition"]["containerDefinitions"][0]["image"]
+
+    def one_off_tasks(self) -> "list[TaskTypeDef]":
+        """The tasks of its cluster and family that belong to no service."""
+        found: list[TaskTypeDef] = []
+        for status in ("RUNNING", "STOPPED"):
+            arns = self.clients.ecs.list_tasks(
+                cluster=CLUSTER, family=self.name, desiredStatus=status
+            )["taskArns"]
+            if arns:
+                found += self.clients.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"]
+        return [task for task in found if not task.get("group", "").startswith("service:")]
 
     def _described(self) -> "ServiceTypeDef":
         answer = self.clients.ecs.describe_services(cluster=CLUSTER, services=[self.name])

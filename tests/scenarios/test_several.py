@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.stage import CRASHING, OLD, Stage
-from tests.simulator import World
+from tests.scenarios.stage import CRASHING, GOOD, OLD, Stage
+from tests.simulator import OneOff, World, faults
 
 BOTH = "web\nworker"
 WRITES = {"UpdateService", "StopServiceDeployment"}
@@ -66,6 +67,66 @@ def test_updates_start_together_after_everything_is_registered(both: Stage) -> N
 
     kinds = [c.name for c in both.world.history.calls if c.name.startswith(("ecs:Reg", "ecs:Upd"))]
     assert kinds == ["ecs:RegisterTaskDefinition"] * 2 + ["ecs:UpdateService"] * 2
+
+
+def runs(stage: Stage) -> list[str]:
+    """The revisions that RunTask started."""
+    tasks = stage.world.state.tasks.values()
+    return [t.task_definition.rpartition("/")[2] for t in tasks if t.service is None]
+
+
+def test_a_command_runs_once_for_the_first_when_all_are_registered(both: Stage) -> None:
+    done = both.deploy(service=BOTH, pre_deploy_command="./migrate", pre_deploy_container="web")
+
+    assert done.verdict == "deployed", done.log
+    assert runs(both) == ["web:2"]
+    calls = [c.name for c in both.world.history.calls if c.name.startswith(("ecs:R", "ecs:Upd"))]
+    assert calls == [
+        *["ecs:RegisterTaskDefinition"] * 2,
+        "ecs:RunTask",
+        *["ecs:UpdateService"] * 2,
+    ]
+
+
+def test_a_command_that_fails_keeps_all_of_them_from_being_touched(both: Stage) -> None:
+    both.world.builder.behaviour = replace(GOOD, one_off=OneOff(exit_code=3))
+
+    done = both.deploy(service=BOTH, pre_deploy_command="./migrate")
+
+    assert (done.code, done.verdict) == (9, "failed"), done.log
+    assert "exited with code 3" in done.outputs["failure-cause"]
+    assert both.world.own_updates("web") + both.world.own_updates("worker") == []
+    assert both.latest() is None
+
+
+def test_no_command_runs_where_another_service_cannot_be_released(both: Stage) -> None:
+    refused = faults.access_denied("to perform: ecs:RegisterTaskDefinition")
+    both.world.faults.append(faults.on("ecs:RegisterTaskDefinition", refused, times=None, skip=1))
+
+    done = both.deploy(service=BOTH, pre_deploy_command="./migrate")
+
+    assert done.verdict == "blocked", done.log
+    assert runs(both) == []
+
+
+@pytest.mark.parametrize("again", ["cancelled", "killed"])
+def test_a_command_of_several_services_is_stopped_when_cut_off(both: Stage, again: str) -> None:
+    both.world.builder.behaviour = replace(GOOD, one_off=OneOff(seconds=500))
+    if again == "killed":
+        both.world.faults.append(faults.on("logs:GetLogEvents", faults.killed_before()))
+        with pytest.raises(faults.Killed):
+            both.deploy(service=BOTH, pre_deploy_command="./migrate")
+    else:
+        both.world.at(100, lambda: signal.raise_signal(signal.SIGINT))
+        assert both.deploy(service=BOTH, pre_deploy_command="./migrate").code == 130
+
+    finished = both.finish()
+
+    assert finished.code == 0, finished.log
+    assert "web was not touched and does not use web:2" in finished.summary
+    assert len(both.world.history.named("ecs:StopTask")) == 1
+    assert all(t.stopped_at for t in both.world.state.tasks.values() if t.service is None)
+    assert runs_the_old(both, "web")
 
 
 def test_the_log_has_one_table_of_states(both: Stage) -> None:
