@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EVERY_SECONDS = 30.0
 """An alarm looks at its metric once a minute, or every ten seconds at best."""
+FRESH_SECONDS = 2.0
+"""Several services of a step come here one after the other."""
 FIRING, NO_DATA = "ALARM", "INSUFFICIENT_DATA"
 
 
@@ -42,7 +44,7 @@ class Fired:
 
 
 class AlarmWatch:
-    """Asks for the named alarms at a calm pace. Without names it asks nothing."""
+    """Asks for the named alarms at a calm pace, for all services of a step; without names never."""
 
     def __init__(self, names: Sequence[str], gateways: Gateways, journal: Journal) -> None:
         self._names = names
@@ -64,9 +66,10 @@ class AlarmWatch:
             )
 
     def fired(self, *, now: bool = False) -> Fired | None:
-        """What fires, as far as it was asked lately; `now` asks in any case."""
+        """What fires, as far as it was asked lately; `now` means within the last moment."""
         clock = self._gateways.clock.monotonic()
-        if self._names and (now or clock - self._asked_at >= EVERY_SECONDS):
+        age = FRESH_SECONDS if now else EVERY_SECONDS
+        if self._names and clock - self._asked_at >= age:
             self._asked_at = clock
             self._ask()
         return self._fired

@@ -149,3 +149,18 @@ def test_an_alarm_that_fires_while_it_bakes_takes_the_release_back(stage: Stage)
     assert outcome.seconds < 700
     assert stage.runs_the_old()
     assert stage.latest() is None
+
+
+def test_all_services_of_a_step_go_back_and_ask_together(stage: Stage) -> None:
+    names = ["web", *(f"worker-{number}" for number in range(9))]
+    for name in names[1:]:
+        stage.world.service(name, image=stage.old)
+    stage.world.alarm("errors")
+    stage.world.at(70, lambda: stage.world.set_alarm("errors", "ALARM"))
+
+    outcome = stage.deploy(service="\n".join(names), alarms="errors")
+
+    assert outcome.verdict == "rolled-back"
+    assert all(stage.world.is_serving(name, stage.old) for name in names)
+    # Each in its own checks, and from then on one for all.
+    assert calls(stage) < len(names) + 5
