@@ -241,7 +241,8 @@ class Group:
             return
         del self._stories[story.body]
         end = self.ends.get(story.name)
-        if isinstance(end, Cancelled) and not self._is_cancelled:
+        if end is not None and not isinstance(end, Exception) and not self._is_cancelled:
+            # What ends the process ends it for all.
             raise end
 
     def _answer_all(self, asking: list[_Story]) -> None:

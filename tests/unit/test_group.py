@@ -250,3 +250,23 @@ def test_a_group_of_one_waits_for_nobody(clock: FakeClock) -> None:
     assert group.once("image", lambda: 7) == 7
     assert group.ask(lambda keys: {key: key for key in keys}, "x") == "x"
     assert group.takes_back() is None
+
+
+def test_what_ends_the_process_lets_nobody_go_on(clock: FakeClock) -> None:
+    gone_on: list[str] = []
+
+    def stories(group: Group) -> Stories:
+        def exits() -> None:
+            group.sleep(1)
+            raise SystemExit(7)
+
+        def story() -> None:
+            group.sleep(2)
+            gone_on.append("b")
+
+        return {"a": exits, "b": story, "c": story}
+
+    with pytest.raises(SystemExit):
+        played(clock, stories)
+
+    assert gone_on == []
