@@ -1,5 +1,6 @@
 """A system's infrastructure on MiniStack, and questions about what is really there."""
 
+import functools
 import json
 import time
 import urllib.error
@@ -207,6 +208,7 @@ def _stack_name(system: System, name: str) -> str:
     return f"{system.name}-{name}"
 
 
+@functools.cache
 def _client(emulator: MiniStack, name: str) -> Any:  # noqa: ANN401 - a client of any service
     session = boto3.Session(
         aws_access_key_id="test", aws_secret_access_key="test", region_name=emulator.region
