@@ -77,6 +77,11 @@ class Names:
     """Inputs in use that need calls of their own."""
     partition: str = ""
 
+    @property
+    def run_tasks(self) -> bool:
+        """Whether one-off tasks are run."""
+        return ecs.ONE_OFF_INPUT in self.inputs
+
     def arn(self, service: str, resource: str) -> str:
         return f"{self._start(service)}:{self.region}:{self.account}:{resource}"
 
@@ -171,7 +176,7 @@ def _of_ecs(scope: Scope, names: Names) -> Iterator[str]:
     """Families and tasks; or the services, and their records where the scope has some."""
     if scope in {Scope.FAMILY, Scope.FAMILY_IN_CLUSTER, Scope.CREATION}:
         yield from (f"task-definition/{family}:*" for family in names.families)
-    if scope in {Scope.TASK, Scope.CREATION}:
+    if scope is Scope.TASK or (scope is Scope.CREATION and names.run_tasks):
         yield f"task/{names.cluster}/*"
     if scope in {Scope.FAMILY, Scope.FAMILY_IN_CLUSTER, Scope.CREATION, Scope.TASK}:
         return
@@ -186,7 +191,8 @@ def _condition(scope: Scope, names: Names) -> Tree:
         case Scope.CLUSTER | Scope.FAMILY_IN_CLUSTER:
             return {"ArnEquals": {"ecs:cluster": names.arn("ecs", f"cluster/{names.cluster}")}}
         case Scope.CREATION:
-            return {"StringEquals": {"ecs:CreateAction": ["RegisterTaskDefinition", "RunTask"]}}
+            made = ["RegisterTaskDefinition", *(["RunTask"] if names.run_tasks else [])]
+            return {"StringEquals": {"ecs:CreateAction": _alone_or_all(made)}}
         case Scope.PASSED_ROLE:
             return {"StringEquals": {"iam:PassedToService": TASKS}}
         case _:

@@ -31,6 +31,7 @@ from deploy_action.permissions import Permission, Permissions, Scope
 if TYPE_CHECKING:
     import boto3
 
+ONE_OFF_INPUT = "pre-deploy-command"
 PERMISSIONS: Permissions = {
     "ecs:DescribeServiceDeployments": Permission(scope=Scope.SERVICE_DEPLOYMENT, optional=True),
     "ecs:DescribeServiceRevisions": Permission(scope=Scope.SERVICE_REVISION, optional=True),
@@ -42,11 +43,13 @@ PERMISSIONS: Permissions = {
     "ecs:ListTaskDefinitions": Permission(scope=Scope.ANYTHING, optional=True),
     "ecs:ListTasks": Permission(scope=Scope.CLUSTER, optional=True),
     "ecs:RegisterTaskDefinition": Permission(scope=Scope.FAMILY, writes=True),
-    "ecs:RunTask": Permission(scope=Scope.FAMILY_IN_CLUSTER, writes=True),
+    "ecs:RunTask": Permission(scope=Scope.FAMILY_IN_CLUSTER, writes=True, only_with=ONE_OFF_INPUT),
     "ecs:StopServiceDeployment": Permission(
         scope=Scope.SERVICE_DEPLOYMENT, writes=True, optional=True
     ),
-    "ecs:StopTask": Permission(scope=Scope.TASK, writes=True, optional=True),
+    "ecs:StopTask": Permission(
+        scope=Scope.TASK, writes=True, optional=True, only_with=ONE_OFF_INPUT
+    ),
     "ecs:UpdateService": Permission(scope=Scope.SERVICE, writes=True),
 }
 BEHIND_REGISTRATION: Permissions = {

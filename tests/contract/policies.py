@@ -130,10 +130,7 @@ def _yaml(policy: dict[str, object]) -> Iterator[str]:
         for operator, wanted in statement.get("Condition", {}).items():
             yield "  Condition:"
             yield f"    {operator}:"
-            for key, value in wanted.items():
-                values = value if isinstance(value, list) else [value]
-                shown = ", ".join(map(_scalar, values))
-                yield f"      {key}: {shown if len(values) == 1 else f'[{shown}]'}"
+            yield from (f"      {key}: {_scalar(value)}" for key, value in wanted.items())
 
 
 def _scalar(value: str) -> str:

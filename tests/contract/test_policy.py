@@ -214,6 +214,24 @@ def test_an_input_that_makes_calls_of_its_own_is_allowed_on_request() -> None:
     }
 
 
+def test_a_command_before_the_release_may_only_run_and_be_stopped_in_the_cluster() -> None:
+    plain, more = printed(), printed("--with-input", "pre-deploy-command")
+
+    start = "arn:aws:ecs:eu-west-1:123456789012"
+    assert set(more) - set(plain) == {"FamilyInCluster", "Task"}
+    assert more["FamilyInCluster"]["Resource"] == [f"{start}:task-definition/web:*"]
+    assert more["FamilyInCluster"]["Condition"] == {
+        "ArnEquals": {"ecs:cluster": f"{start}:cluster/default"}
+    }
+    assert more["Task"]["Resource"] == [f"{start}:task/default/*"]
+    tagged = more["Creation"]
+    assert set(tagged["Resource"]) - set(plain["Creation"]["Resource"]) == {f"{start}:task/default/*"}
+    assert tagged["Condition"]["StringEquals"]["ecs:CreateAction"] == [
+        "RegisterTaskDefinition",
+        "RunTask",
+    ]
+
+
 def test_a_repository_that_images_are_promoted_from_may_only_be_read() -> None:
     uri = "210987654321.dkr.ecr.eu-west-1.amazonaws.com/staging"
 
