@@ -46,7 +46,8 @@ def prepare() -> None:
 
 def named() -> list[str]:
     """The images the project's own Dockerfiles start from."""
-    files = (ROOT / "Dockerfile", ROOT / "demo" / "app" / "Dockerfile")
+    files = [ROOT / "Dockerfile", ROOT / "demo" / "app" / "Dockerfile"]
+    files += (ROOT / "examples").rglob("Dockerfile")
     text = "\n".join(path.read_text() for path in files if path.is_file())
     found = re.findall(r"^(?:FROM|COPY --from=)\s*(\S+:\S+)", text, re.MULTILINE)
     return sorted(set(found))

@@ -23,10 +23,12 @@ from dev.systems_play import Outcome
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", nargs="*", choices=[[], *systems_case.names()])
+    parser.add_argument("system", nargs="*", help="all of them by default")
     parser.add_argument("--action", type=Path, default=ROOT, help="the action's folder")
     parser.add_argument("--update", action="store_true", help="write the table into README.md")
     given = parser.parse_args(arguments)
+    if unknown := set(given.system) - set(systems_case.names()):
+        parser.error(f"no system: {', '.join(sorted(unknown))}")
     systems = [systems_case.load(name) for name in given.system or systems_case.names()]
     started = time.monotonic()
     try:
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = _report(systems, outcomes, time.monotonic() - started)
     print(f"\n{text}")
     is_good = not any(outcome.problems for outcome in outcomes)
-    if given.update and is_good:
+    if given.update and is_good and not given.system:
         readme.write("systems", text)
     return 0 if is_good else 1
 

@@ -6,6 +6,7 @@ image is the one that was built here, and the registry is the emulator's.
 """
 
 import contextlib
+import fcntl
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ import yaml
 from deploy_action.errors import SUCCESSES
 from dev import act, ministack, scratch_repository, systems_neighbours, systems_stack
 from dev.commands import run
-from dev.places import ROOT
+from dev.places import CACHE, ROOT
 from dev.systems_case import Case, System
 from dev.systems_neighbours import Neighbours
 from dev.systems_stack import Stack
@@ -75,8 +76,8 @@ def play(
 
     `source` is the folder of the action.
     """
-    run("docker", "build", "--quiet", "--tag", IMAGE, source)
-    with contextlib.ExitStack() as open_until_the_end:
+    with _alone(), contextlib.ExitStack() as open_until_the_end:
+        run("docker", "build", "--quiet", "--tag", IMAGE, source)
         folder = Path(open_until_the_end.enter_context(tempfile.TemporaryDirectory()))
         neighbours = open_until_the_end.enter_context(systems_neighbours.running())
         emulators = {
@@ -99,6 +100,15 @@ def play(
 
         with ThreadPoolExecutor(len(systems)) as pool:
             return [outcome for played in pool.map(one, systems) for outcome in played]
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two plays would take each other's image, and act's containers have the same names."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "systems.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _emulator(
