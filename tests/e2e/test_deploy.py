@@ -101,6 +101,31 @@ def test_the_second_run_of_a_commit_builds_and_changes_nothing(team: "Team") -> 
     assert team.service.image_count() == images
 
 
+def test_an_image_is_promoted_to_a_repository_that_is_made_for_it(team: "Team") -> None:
+    built = team.deploy(sample_application.good("1"))
+    target = f"{team.service.name}-promoted"
+    images = team.service.image_count()
+
+    promoted = team.deploy(
+        {"README.md": "nothing of the image\n"},
+        image=f"{team.service.image_repository}:{built.commit}",
+        ecr_repository=target,
+        create_repository="true",
+        build_args="",
+        health_json=f"/commit={built.commit}",
+    )
+
+    assert (promoted.verdict, promoted.step.exit_code) == ("deployed", 0), promoted.step.text
+    digest = built.step.outputs["image-digest"]
+    assert promoted.step.outputs["image"] == f"{team.service.emulator.registry}/{target}@{digest}"
+    found = team.service.clients.ecr.describe_images(repositoryName=target)["imageDetails"]
+    assert [(each["imageDigest"], sorted(each["imageTags"])) for each in found] == [
+        (digest, sorted(["latest", built.commit]))
+    ]
+    assert team.service.image_count() == images
+    assert answer(team)["commit"] == built.commit
+
+
 def assert_serves_as_before(team: "Team", commit: str, task_definition: str) -> None:
     """The old revision runs, answers, and `latest` still names what was verified last."""
     assert team.service.task_definition() == task_definition
