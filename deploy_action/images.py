@@ -190,11 +190,7 @@ def resolve(reference: str, gateways: Gateways, journal: Journal) -> ReleaseImag
     """An existing image. In ECR its digest is looked up; elsewhere the reference stays as it is."""
     host, name, tag_or_digest = split_reference(reference)
     if not gateways.ecr.owns(host, gateways.identity):
-        if "@" not in reference:
-            journal.say(f"{reference} is not in this registry: ECS will look up its digest")
-        digest = reference.partition("@")[2]
-        known = frozenset({digest} if digest else ())
-        return ReleaseImage(reference=reference, tagged=reference, digests=known)
+        return _from_elsewhere(reference, gateways, journal)
     repository = gateways.ecr.repository(name)
     image = gateways.ecr.image(repository, tag_or_digest)
     if image is None:
@@ -205,6 +201,25 @@ def resolve(reference: str, gateways: Gateways, journal: Journal) -> ReleaseImag
         )
     journal.say(f"{reference} is {image.digest}")
     return _release_image(image, reference, ours=False)
+
+
+def _from_elsewhere(reference: str, gateways: Gateways, journal: Journal) -> ReleaseImage:
+    """The tasks may pull from there although this job may not read it, so nothing is refused."""
+    source, tag_or_digest = source_of(reference)
+    if ECR_HOST.fullmatch(source.host):
+        try:
+            image = gateways.ecr.at(source.host).image(source, tag_or_digest)
+        except AwsError as error:
+            journal.say(f"{reference} cannot be read: {error}")
+            image = None
+        if image is not None:
+            journal.say(f"{reference} is {image.digest}")
+            return ReleaseImage(reference=image.uri, tagged=reference, digests=digests(image))
+    digest = reference.partition("@")[2]
+    if not digest:
+        journal.say(f"{reference} is not in this registry: ECS will look up its digest")
+    known = frozenset({digest} if digest else ())
+    return ReleaseImage(reference=reference, tagged=reference, digests=known)
 
 
 def move_tags(

@@ -182,6 +182,42 @@ def test_tags_can_follow_the_copy_at_once(stage: Stage) -> None:
     assert stage.latest() == image.digest
 
 
+# -- without a repository of its own --
+
+
+@pytest.mark.parametrize("host", [OTHER_ACCOUNT, OTHER_REGION], ids=["account", "region"])
+def test_without_a_repository_it_is_deployed_by_digest_from_where_it_is(
+    stage: Stage, host: str
+) -> None:
+    image = far(host)(stage)
+
+    outcome = promote(stage, image, ecr_repository="")
+
+    assert outcome.verdict == "deployed", outcome.log
+    assert outcome.outputs["image"] == image.by_digest
+    assert stage.world.builder.copies == []
+    assert stage.latest() is None
+
+
+def test_what_only_the_tasks_may_read_is_deployed_as_it_is_given(stage: Stage) -> None:
+    image = far(OTHER_ACCOUNT)(stage)
+    stage.world.deny("ecr:BatchGetImage")
+
+    outcome = promote(stage, image, ecr_repository="")
+
+    assert outcome.verdict == "deployed", outcome.log
+    assert outcome.outputs["image"] == image.by_tag
+
+
+def test_what_is_not_there_is_refused_before_ecs_finds_out(stage: Stage) -> None:
+    stage.world.repository_elsewhere(OTHER_ACCOUNT, "staging")
+
+    outcome = stage.deploy(image=f"{OTHER_ACCOUNT}/staging:v8", ecr_repository="")
+
+    assert (outcome.code, outcome.verdict) == (3, "blocked")
+    assert stage.runs_the_old()
+
+
 # -- a repository that is not there yet --
 
 
