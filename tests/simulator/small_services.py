@@ -73,7 +73,7 @@ class CloudWatch:
                 "AlarmName": name,
                 "AlarmArn": ask.state.arn("cloudwatch", f"alarm:{name}"),
                 "StateValue": ask.state.alarms[name],
-                "StateReason": _REASONS[ask.state.alarms[name]],
+                "StateReason": _REASONS.get(ask.state.alarms[name], ""),
                 "StateUpdatedTimestamp": ask.now,
             }
             for name in names
