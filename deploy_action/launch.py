@@ -45,11 +45,13 @@ class Launcher:
             ) from error
         if primary is None or primary.id in self._situation.baseline.deployment_ids:
             return
+        is_rollback = "rolling back" in primary.reason.lower()
+        who = f"ECS began to roll {name} back" if is_rollback else f"Somebody else deployed {name}"
         raise Blocked(
-            f"Somebody else deployed {name} while this release was prepared.",
+            f"{who} while this release was prepared.",
             why=f"It moves to {revision_of(primary.task_definition)} (deployment {primary.id}), "
             "and this release was made from the revision before that.",
-            fix="Run the workflow again: it starts from their revision. To queue runs of this "
+            fix="Run the workflow again: it starts from that revision. To queue runs of this "
             "workflow, give it a `concurrency` group.",
         )
 

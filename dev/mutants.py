@@ -175,8 +175,8 @@ MUTANTS: Final = (
     Mutant(
         "Indexes services[0], whether the answer names a service or not",
         "deploy_action/gateways/ecs.py",
-        '        for found in answer.get("services", []):\n            return _service(found)\n',
-        '        if answer["services"][0]:\n            return _service(answer["services"][0])\n',
+        '            raw = answer.get("services", [])\n',
+        '            raw = [answer["services"][0]]\n',
         (_REFUSALS,),
     ),
     Mutant(
@@ -190,8 +190,8 @@ MUTANTS: Final = (
     Mutant(
         "Sends a desired count with every update and fights the autoscaler",
         "deploy_action/gateways/ecs.py",
-        'wanted: dict[str, Any] = {"taskDefinition": task_definition}',
-        'wanted: dict[str, Any] = {"taskDefinition": task_definition, "desiredCount": 1}',
+        'wanted = {"taskDefinition": task_definition, **_settings(desired, configuration)}',
+        'wanted = {"taskDefinition": task_definition, "desiredCount": 1}',
         (_RELEASE,),
     ),
     Mutant(
