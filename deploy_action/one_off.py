@@ -214,7 +214,7 @@ class _Run:
     def _unreadable(self, task: Task, error: AwsError) -> ActionError:
         return Unknown(
             f"`pre-deploy-command` could not be followed to its end; {self._one_off.untouched}.",
-            why=f"{error}. Its task goes on by itself.",
+            why=f"{error}. Whether its task still runs is not known.",
             fix=f"{error.fix}\n{command('describe-tasks', self._gateways)} --tasks {task.id}",
         )
 

@@ -464,6 +464,64 @@ def test_the_post_step_stops_the_task_of_a_killed_run(
     assert_nothing_released(stage)
 
 
+@pytest.mark.parametrize(
+    ("moment", "words", "number"),
+    [
+        (lambda act: Fault(before=act), "was not seen to run", 0),
+        (lambda act: Fault(after=act), "was told to stop", 1),
+    ],
+    ids=["before it began", "before it had a name"],
+)
+def test_a_run_that_is_cancelled_while_it_asks_looks_for_its_task(
+    stage: Stage, moment: Callable[[Callable[[], object]], Fault], words: str, number: int
+) -> None:
+    migrating(stage, OneOff(seconds=500))
+    fault = moment(lambda: signal.raise_signal(signal.SIGINT))
+    stage.world.faults.append(faults.on("ecs:RunTask", fault))
+
+    outcome = migrate(stage)
+
+    assert outcome.code == 130
+    assert words in outcome.log
+    assert stage.finish().code == 0
+    assert len(runs(stage)) == stops(stage) == number
+    assert_nothing_released(stage)
+
+
+def test_what_a_cancelled_run_may_not_stop_is_told(stage: Stage) -> None:
+    migrating(stage, OneOff(seconds=500))
+    stage.world.deny("ecs:StopTask")
+    stage.world.at(100, lambda: signal.raise_signal(signal.SIGINT))
+
+    outcome = migrate(stage)
+
+    assert outcome.code == 130
+    assert "`pre-deploy-command` may still run: ecs:StopTask" in outcome.log
+
+
+def test_a_task_that_is_not_seen_to_end_is_told(stage: Stage) -> None:
+    migrating(stage, OneOff(seconds=500), sigterm_exit_code=0)
+    stage.world.at(100, lambda: signal.raise_signal(signal.SIGINT))
+    migrate(stage)
+    stage.world.deny("ecs:DescribeTasks")
+
+    finished = stage.finish()
+
+    assert "was told to stop, and was not seen to end" in finished.summary
+
+
+def test_a_command_that_ends_before_it_is_stopped_has_done_its_work(stage: Stage) -> None:
+    migrating(stage, OneOff(seconds=250))
+    # Its end comes after the last look and before the request to stop it.
+    stage.world.faults.append(faults.on("ecs:DescribeTasks", faults.stale(60), times=None))
+    stage.world.at(340, stage.world.faults.clear)
+
+    outcome = migrate(stage, rollout_timeout_minutes="5")
+
+    assert stops(stage) == 1
+    assert outcome.verdict == "deployed"
+
+
 def test_a_killed_run_that_may_not_be_finished_says_how(stage: Stage) -> None:
     migrating(stage, OneOff(seconds=500))
     stage.world.faults.append(faults.on("logs:GetLogEvents", faults.killed_before()))
