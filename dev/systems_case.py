@@ -84,6 +84,7 @@ class System(_Strict):
     stacks: dict[str, dict[str, str]]
     """The environments, with the parameters of each."""
     variables: dict[str, str] = Field({}, description="GitHub variable to output of the stack")
+    instead: dict[str, str] = Field({}, description="GitHub variables for the emulator alone")
     secrets: dict[str, str] = Field({}, description="GitHub secret to output of the stack")
     cases: tuple[Case, ...]
     not_shown: tuple[Gap, ...] = ()

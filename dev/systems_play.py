@@ -201,6 +201,7 @@ class _Player:
             variables={
                 "ECR_REGISTRY": self.stack.emulator.registry,
                 **self.system.environment_variables(self.stack.name),
+                **self.system.instead,
                 **from_stack,
             },
             secrets={name: outputs[key] for name, key in self.system.secrets.items()},
@@ -233,7 +234,8 @@ class _Player:
         self.stack.wait_until_running()
         after = _Before.of(self.stack)
         new = step.outputs.get("task-definition-arn")
-        wanted = new if case.verdict == "deployed" else before.definition
+        is_new = case.verdict in {"deployed", "deployed-unverified"}
+        wanted = new if is_new else before.definition
         if after.definition != wanted:
             yield f"the service is on {after.definition}, not on {wanted}"
         if after.desired != before.desired:
