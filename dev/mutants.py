@@ -162,7 +162,7 @@ MUTANTS: Final = (
         "deploy_action/follow.py",
         "        if error.refusal in {Refusal.DENIED, Refusal.CREDENTIALS}:\n",
         "        if error.refusal is not Refusal.MISSING:\n",
-        (_RELEASE,),
+        (_FAILURES,),
     ),
     Mutant(
         "Demands reads that only explain",

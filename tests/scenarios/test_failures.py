@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from deploy_action.ports import BuildError
 from tests.scenarios.stage import CRASHING, SHA, Stage
-from tests.simulator import Behaviour
+from tests.simulator import Behaviour, faults
 
 NOT_FOUND = (
     "pull image manifest has been retried 5 time(s): failed to resolve ref "
@@ -60,6 +61,31 @@ def test_the_breaker_of_ecs_is_followed_and_not_helped(stage_with: Callable[...,
     assert len(history.named("ecs:UpdateService")) == 1
     assert history.named("ecs:StopServiceDeployment") == []
     assert "ECS rolled back to web:1" in outcome.summary
+
+
+def test_looks_that_aws_throttles_are_no_reason_to_give_up(stage: Stage) -> None:
+    # Botocore tries four times a look: so many make five looks in vain, one after the other.
+    throttle = faults.on("ecs:DescribeServices", faults.throttled(), skip=5, times=20)
+    stage.world.faults.append(throttle)
+
+    outcome = stage.deploy()
+
+    assert outcome.verdict == "deployed"
+    refused = [c for c in stage.world.history.calls if c.outcome == "ThrottlingException"]
+    assert len(refused) == 20
+
+
+def test_a_service_that_one_answer_does_not_know_is_looked_for_again(stage: Stage) -> None:
+    def lose(answer: dict[str, Any]) -> None:
+        answer["services"] = []
+        answer["failures"] = [{"arn": "web", "reason": "MISSING"}]
+
+    stage.world.faults.append(faults.on("ecs:DescribeServices", faults.mangled(lose), skip=5))
+
+    outcome = stage.deploy()
+
+    assert outcome.verdict == "deployed"
+    assert any(call.is_distorted for call in stage.world.history.named("ecs:DescribeServices"))
 
 
 def test_a_wrong_health_answer_is_rolled_back(stage: Stage) -> None:
