@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from threading import local
@@ -13,15 +13,11 @@ from botocore.config import Config
 from botocore.validate import ParamValidator
 
 from deploy_action.errors import AwsError, Refusal
+from deploy_action.gateways import ecs_answers as answers
 from deploy_action.gateways.aws import HURRIED, READS, WRITES, answering
 from deploy_action.model import (
-    Container,
     Definition,
-    Deployment,
-    Event,
     Json,
-    LoadBalancing,
-    Registration,
     Service,
     ServiceDeployment,
     Task,
@@ -61,16 +57,6 @@ TASKS_A_CALL = 100
 """DescribeTasks takes at most this many."""
 SERVICE_REVISIONS_A_CALL = 20
 """DescribeServiceRevisions takes at most this many."""
-PLACEMENT = (
-    "networkConfiguration",
-    "launchType",
-    "capacityProviderStrategy",
-    "platformVersion",
-    "placementConstraints",
-    "placementStrategy",
-    "enableECSManagedTags",
-)
-"""What RunTask takes under the name that DescribeServices gives it."""
 CLOCK_SKEW = timedelta(seconds=60)
 """How far the runner's clock may be off when asking for what was created since."""
 
@@ -120,7 +106,7 @@ class Ecs:
         failures = answer.get("failures", [])
         reasons = {f.get("arn", "").rpartition("/")[2]: f.get("reason", "") for f in failures}
         return {
-            name: _service(found[name])
+            name: answers.service(found[name])
             if name in found
             else AwsError(
                 "ecs:DescribeServices",
@@ -204,7 +190,7 @@ class Ecs:
             wanted["forceNewDeployment"] = True
         with answering("ecs:UpdateService"):
             answer = self._writes.update_service(cluster=self.cluster, service=name, **wanted)
-        return _service(answer["service"])
+        return answers.service(answer["service"])
 
     def adjust(
         self, name: str, *, desired: int | None = None, configuration: Json | None = None
@@ -226,7 +212,7 @@ class Ecs:
         """Up to twenty service deployments; None for what is not (or not yet) visible."""
         with answering("ecs:DescribeServiceDeployments"):
             answer = self._reads.describe_service_deployments(serviceDeploymentArns=list(arns))
-        seen = [_service_deployment(each) for each in answer.get("serviceDeployments", [])]
+        seen = [answers.service_deployment(each) for each in answer.get("serviceDeployments", [])]
         if len(arns) == 1:
             return {arns[0]: seen[0] if seen else None}
         found = {each.arn: each for each in seen}
@@ -303,7 +289,7 @@ class Ecs:
                 **tags,
             )
         for started in answer.get("tasks", []):
-            return _task(started)
+            return answers.task(started)
         failures = answer.get("failures", [])
         code = failures[0].get("reason", "") if failures else "the answer names no task"
         detail = failures[0].get("detail", "") if failures else ""
@@ -313,7 +299,7 @@ class Ecs:
         """Ask ECS to stop a task; harmless to repeat."""
         with answering("ecs:StopTask"):
             answer = self._reads.stop_task(cluster=self.cluster, task=arn, reason=reason)
-        return _task(answer["task"])
+        return answers.task(answer["task"])
 
     def running_arns(self, started_by: str) -> list[str]:
         """ARNs of the tasks with this `startedBy` that nobody has told to stop."""
@@ -352,7 +338,7 @@ class Ecs:
                 answer = self._reads.describe_tasks(
                     cluster=self.cluster, tasks=list(arns[start : start + TASKS_A_CALL])
                 )
-            found += [_task(task) for task in answer.get("tasks", [])]
+            found += [answers.task(task) for task in answer.get("tasks", [])]
         return found
 
     @property
@@ -389,122 +375,3 @@ def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value
-
-
-def _service(raw: Any) -> Service:  # noqa: ANN401 - the shape of botocore
-    configuration = raw.get("deploymentConfiguration", {})
-    return Service(
-        arn=raw.get("serviceArn", ""),
-        name=raw.get("serviceName", ""),
-        status=raw.get("status", ""),
-        controller=raw.get("deploymentController", {}).get("type", "ECS"),
-        scheduling=raw.get("schedulingStrategy", "REPLICA"),
-        strategy=configuration.get("strategy") or "ROLLING",
-        task_definition=raw.get("taskDefinition", ""),
-        desired=raw.get("desiredCount", 0),
-        running=raw.get("runningCount", 0),
-        pending=raw.get("pendingCount", 0),
-        minimum_healthy_percent=configuration.get("minimumHealthyPercent", 100),
-        maximum_percent=configuration.get("maximumPercent", 200),
-        grace_seconds=raw.get("healthCheckGracePeriodSeconds", 0),
-        early_success=bool(configuration.get("earlySuccessCriteria", {}).get("enable")),
-        deployments=tuple(_deployment(d) for d in raw.get("deployments", [])),
-        load_balancing=tuple(
-            LoadBalancing(
-                target_group_arn=lb.get("targetGroupArn"),
-                container=lb.get("containerName"),
-                port=lb.get("containerPort"),
-            )
-            for lb in raw.get("loadBalancers", [])
-        ),
-        events=tuple(_events(raw.get("events", []))),
-        current_service_deployment=raw.get("currentServiceDeployment") or None,
-        registrations=tuple(
-            Registration(
-                registry_arn=r.get("registryArn", ""),
-                container=r.get("containerName"),
-                port=r.get("containerPort") or r.get("port"),
-            )
-            for r in raw.get("serviceRegistries", [])
-        ),
-        connected_ports=tuple(_connected_ports(raw)),
-        has_breaker=bool(configuration.get("deploymentCircuitBreaker", {}).get("enable")),
-        subnets=tuple(
-            raw.get("networkConfiguration", {}).get("awsvpcConfiguration", {}).get("subnets", [])
-        ),
-        launch_types=(raw["launchType"],)
-        if raw.get("launchType")
-        else tuple(p["capacityProvider"] for p in raw.get("capacityProviderStrategy", [])),
-        configuration=configuration,
-        placement={name: raw[name] for name in PLACEMENT if raw.get(name)},
-    )
-
-
-def _connected_ports(raw: Any) -> Iterator[str]:  # noqa: ANN401 - the shape of botocore
-    """ECS shows Service Connect beside each deployment; the PRIMARY's stays in force."""
-    for deployment in raw.get("deployments", []):
-        if deployment.get("status") == "PRIMARY":
-            connect = deployment.get("serviceConnectConfiguration", {})
-            yield from (s["portName"] for s in connect.get("services", []))
-
-
-def _events(raw: Iterable[Any]) -> Iterator[Event]:
-    for event in raw:
-        if event.get("createdAt"):
-            yield Event(
-                id=event.get("id", ""), at=event["createdAt"], message=event.get("message", "")
-            )
-
-
-def _deployment(raw: Any) -> Deployment:  # noqa: ANN401 - the shape of botocore
-    return Deployment(
-        id=raw.get("id", ""),
-        status=raw.get("status", ""),
-        task_definition=raw.get("taskDefinition", ""),
-        rollout_state=raw.get("rolloutState"),
-        reason=raw.get("rolloutStateReason", ""),
-        desired=raw.get("desiredCount", 0),
-        running=raw.get("runningCount", 0),
-        pending=raw.get("pendingCount", 0),
-        failed_tasks=raw.get("failedTasks", 0),
-        created_at=raw.get("createdAt"),
-    )
-
-
-def _service_deployment(raw: Any) -> ServiceDeployment:  # noqa: ANN401 - the shape of botocore
-    return ServiceDeployment(
-        arn=raw.get("serviceDeploymentArn", ""),
-        status=raw.get("status", ""),
-        created_at=raw.get("createdAt"),
-        reason=raw.get("statusReason", ""),
-        rollback_reason=raw.get("rollback", {}).get("reason", ""),
-        breaker=raw.get("deploymentCircuitBreaker", {}).get("status", ""),
-        alarms=tuple(raw.get("alarms", {}).get("triggeredAlarmNames", [])),
-    )
-
-
-def _task(raw: Any) -> Task:  # noqa: ANN401 - the shape of botocore
-    return Task(
-        arn=raw["taskArn"],
-        started_by=raw.get("startedBy", ""),
-        group=raw.get("group", ""),
-        task_definition=raw.get("taskDefinitionArn", ""),
-        last_status=raw.get("lastStatus", ""),
-        health=raw.get("healthStatus", "UNKNOWN"),
-        stop_code=raw.get("stopCode", ""),
-        stopped_reason=raw.get("stoppedReason", ""),
-        created_at=raw.get("createdAt"),
-        started_at=raw.get("startedAt"),
-        stopped_at=raw.get("stoppedAt"),
-        containers=tuple(
-            Container(
-                name=c.get("name", ""),
-                image=c.get("image", ""),
-                digest=c.get("imageDigest"),
-                exit_code=c.get("exitCode"),
-                reason=c.get("reason", ""),
-                health=c.get("healthStatus", "UNKNOWN"),
-            )
-            for c in raw.get("containers", [])
-        ),
-    )
