@@ -28,7 +28,7 @@ from deploy_action.draft import Drafter
 from deploy_action.errors import AwsError, Blocked, Failed, Refusal
 from deploy_action.group import Group, Point
 from deploy_action.model import Definition, Json, ReleaseImage, revision_of, short_digest
-from deploy_action.move import Mover, check_partners
+from deploy_action.move import Mover
 from deploy_action.prepare import Plan
 from deploy_action.proof import NotProved, Proved
 from deploy_action.report.journal import span
@@ -73,7 +73,7 @@ class _Deploy:
         if self._inputs.pre_deploy_command:
             # A migration cannot be taken back, so all the others have to be ready for it.
             self._group.arrive(Point.REGISTERED)
-            check_partners(plan.service.name, self._group)
+            self._group.check_partners()
             one_off.run(definition, plan, self._inputs, self._gateways, self._journal)
         # ---- from here on the service changes ----
         # Without force ECS creates no deployment for a revision it already has.

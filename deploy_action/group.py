@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from greenlet import getcurrent, greenlet
 
-from deploy_action.errors import Cancelled, Superseded, Unknown
+from deploy_action.errors import Blocked, Cancelled, Superseded, Unknown
 from deploy_action.ports import Batch, Clock
 from deploy_action.signals import is_letting_go
 
@@ -153,6 +153,18 @@ class Group:
         return next(
             (PartnerFailed(by=n, reason=r) for n, r in self.failures.items() if n != own), None
         )
+
+    def check_partners(self) -> None:
+        """Stop before the first write where another service of the step cannot go."""
+        if partner := self.failed_partner():
+            story = self._current()
+            raise Blocked(
+                f"{story.name if story else 'It'} was not touched, because {partner.by} cannot be "
+                "released.",
+                why="The services of one step are released together. "
+                f"{partner.by}: {partner.reason}",
+                fix=f"Correct {partner.by}, or give it a step of its own.",
+            )
 
     def takes_back(self) -> PartnerFailed | None:
         """The failure that takes this service back with it, as all-or-nothing wants."""

@@ -10,32 +10,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deploy_action import cancel, diagnosis, settings
+from deploy_action import cancel, settings
 from deploy_action.alarms import AlarmWatch, Fired
 from deploy_action.availability import Probing
 from deploy_action.bake import bake
+from deploy_action.claims import claim_of_new
 from deploy_action.errors import (
-    ActionError,
-    AwsError,
-    Blocked,
     Cancelled,
-    Failed,
-    RollbackFailed,
     RolledBack,
     TimedOut,
     Unhealthy,
     Unknown,
 )
-from deploy_action.evidence import Evidence, collect
 from deploy_action.follow import Follower, Seen, Unreadable
 from deploy_action.group import Group, PartnerFailed, Point
-from deploy_action.health import Endpoint, Expectation
 from deploy_action.intent import Before, Intent
 from deploy_action.launch import Launcher, superseded
-from deploy_action.model import Definition, revision_of
+from deploy_action.model import Definition
 from deploy_action.proof import Claim, Interrupted, NotProved, Proved, prove
-from deploy_action.report.journal import Found, span
-from deploy_action.restore import LeftAlone, Restored, Restorer, undo_commands
+from deploy_action.report.journal import span
 from deploy_action.rollout import (
     Broken,
     EcsRollbackFailed,
@@ -48,6 +41,7 @@ from deploy_action.rollout import (
 )
 from deploy_action.situation import Situation
 from deploy_action.trouble import Trouble
+from deploy_action.undo import Undoer
 from deploy_action.watch import Look, watch
 
 if TYPE_CHECKING:
@@ -74,6 +68,7 @@ class Mover:
         self._gateways = gateways
         self._journal = journal
         self._group = group
+        self._undoer = Undoer(situation, inputs, gateways, journal)
         self._alarms = group.once("alarms", lambda: AlarmWatch(inputs.alarms, gateways, journal))
         self._probing = Probing(situation, inputs.availability_percent, gateways, journal)
 
@@ -89,7 +84,7 @@ class Mover:
         self._alarms.check_before()
         # Nothing is touched before all are ready.
         self._group.arrive(Point.READY)
-        check_partners(self._situation.service.name, self._group)
+        self._group.check_partners()
         intent = self._intend(definition)
         try:
             follower = launcher.start(definition, intent, force=force)
@@ -101,7 +96,7 @@ class Mover:
                 result = self._agreed(follower) or result
             if isinstance(result, Trouble):
                 self._group.fail(f"{result.what} {result.why}")
-                raise self._undone(result, definition, follower)
+                raise self._undoer.undone(result, definition, follower)
         except Cancelled:
             cancel.let_go(intent, self._inputs, self._gateways, self._journal)
             raise
@@ -111,6 +106,9 @@ class Mover:
         """Prove the revision that the service runs already."""
         claim = self._claim(self._situation.running)
         return prove(claim, self._gateways, self._journal, lambda: None)
+
+    def _claim(self, definition: Definition) -> Claim:
+        return claim_of_new(self._situation, definition, self._proofs, self._inputs)
 
     def _intend(self, definition: Definition) -> Intent:
         """Keep what the post step needs, before the service is touched."""
@@ -285,136 +283,6 @@ class Mover:
             fix="Look at what the application does after its first minutes.",
         )
 
-    def _undone(self, trouble: Trouble, definition: Definition, follower: Follower) -> ActionError:
-        """Evidence before undo; then the error that tells the true end."""
-        evidence = Evidence()
-        try:
-            if trouble.is_own:
-                evidence = self._evidence(definition, follower)
-                trouble = self._explained(trouble, evidence)
-        except Exception as error:  # noqa: BLE001 - what explains must not keep us from undoing
-            self._journal.say(f"going on without an explanation: {type(error).__name__}: {error}")
-        name = self._situation.service.name
-        if not self._inputs.rollback_on_failure and not _is_ecs_undoing(follower):
-            return Failed(
-                f"{trouble.what} It was left there, because `rollback-on-failure` is false.",
-                why=trouble.why,
-                fix=trouble.fix,
-                evidence=evidence.lines,
-            )
-        with self._journal.phase("Roll back") as phase:
-            restorer = Restorer(
-                follower,
-                self._old_claim(self._old_definition()),
-                self._situation.limit_seconds,
-                self._gateways,
-                self._journal,
-            )
-            result = restorer.restore()
-            if isinstance(result, Restored):
-                phase.result = result.sentence
-            else:
-                phase.failed = True
-        if isinstance(result, LeftAlone):
-            return superseded(name, result.by, first=trouble.why)
-        old = revision_of(self._situation.baseline.task_definition)
-        if isinstance(result, Restored):
-            self._journal.record(rolled_back="true")
-            self._journal.story.rollback = result.sentence
-            what, why, fix = f"{trouble.what} {name} is back on {old}.", trouble.why, trouble.fix
-            return trouble.end(what, why=why, fix=fix, evidence=evidence.lines)
-        if result.nothing_to_go_back_to:
-            what = f"{trouble.what} Nothing was rolled back: {result.problem}."
-            return Failed(what, why=trouble.why, fix=trouble.fix, evidence=evidence.lines)
-        region = self._gateways.identity.region
-        commands = undo_commands(follower.rollout, self._inputs.cluster, region)
-        return RollbackFailed(
-            f"{trouble.what} {name} could NOT be put back on {old}.",
-            why=f"{trouble.why}. Then, rolling back: {result.problem}.",
-            fix="Act now, by hand:\n" + "\n".join(commands),
-            evidence=evidence.lines,
-        )
-
-    def _old_definition(self) -> Definition:
-        if self._situation.running.arn == self._situation.baseline.task_definition:
-            return self._situation.running
-        arn = self._situation.baseline.task_definition
-        try:
-            return self._gateways.ecs.definition(arn)
-        except AwsError as error:
-            # Without it the proof is weaker; going back matters more.
-            self._journal.say(f"going on without the old definition: {error}")
-            return Definition(arn=arn, status="", body={})
-
-    def _evidence(self, definition: Definition, follower: Follower) -> Evidence:
-        with self._journal.phase("Evidence") as phase:
-            evidence = collect(
-                definition,
-                follower,
-                self._inputs.log_tail_lines,
-                self._gateways,
-                self._journal,
-            )
-            self._journal.story.log_tail = list(evidence.log_tail)
-            phase.result = f"{len(evidence.lines)} facts, {len(evidence.log_tail)} log lines"
-        return evidence
-
-    def _explained(self, trouble: Trouble, evidence: Evidence) -> Trouble:
-        """The trouble with its cause, its proof and its fix, as far as the evidence tells."""
-        own_look = trouble.end is Unhealthy and not trouble.is_known
-        findings = diagnosis.explain(replace(evidence, problem=trouble.why if own_look else ""))
-        self._journal.story.findings = [
-            Found(name=f.name, row=f.row, cause=f.cause, proof=f.proof, fix=f.fix) for f in findings
-        ]
-        known = trouble.end is not RolledBack or trouble.is_known
-        why, fix = diagnosis.tell(trouble.why, trouble.fix, findings, evidence, known=known)
-        return replace(trouble, why=why, fix=fix)
-
-    # ---- what is to be proved ----
-
-    def _claim(self, definition: Definition) -> Claim:
-        return self._about(
-            definition, self._situation.endpoint, self._situation.expectation, self._proofs
-        )
-
-    def _old_claim(self, old: Definition) -> Claim:
-        """What the old revision owes after a rollback: no more than it gave before."""
-        endpoint = self._situation.endpoint if self._situation.old_expectation else None
-        return self._about(old, endpoint, self._situation.old_expectation, {})
-
-    def _about(
-        self,
-        definition: Definition,
-        endpoint: Endpoint | None,
-        expectation: Expectation | None,
-        digests: Mapping[str, frozenset[str]],
-    ) -> Claim:
-        containers = definition.body.get("containerDefinitions") or []
-        groups = (lb.target_group_arn for lb in self._situation.service.load_balancing)
-        return Claim(
-            service=self._situation.service.name,
-            task_definition=definition.arn,
-            digests=digests,
-            endpoint=endpoint,
-            expectation=expectation,
-            has_container_check=any(c.get("healthCheck") for c in containers),
-            old_tasks_may_run=self._situation.service.early_success,
-            target_groups=tuple(arn for arn in groups if arn),
-            successes=self._inputs.health_successes,
-            interval_seconds=self._inputs.health_interval_seconds,
-            budget_seconds=self._inputs.health_timeout_seconds,
-        )
-
-
-def check_partners(name: str, group: Group) -> None:
-    """Stop before the first write where another service of the step cannot go."""
-    if partner := group.failed_partner():
-        raise Blocked(
-            f"{name} was not touched, because {partner.by} cannot be released.",
-            why=f"The services of one step are released together. {partner.by}: {partner.reason}",
-            fix=f"Correct {partner.by}, or give it a step of its own.",
-        )
-
 
 def _before(situation: Situation) -> Before:
     if situation.old_expectation is None:
@@ -428,7 +296,3 @@ def _no_longer(follower: Follower) -> Seen | None:
     if isinstance(state, Finished):
         return convict(tuple(follower.stopped.values()), follower.fail_after)
     return None if isinstance(state, Moving) else state
-
-
-def _is_ecs_undoing(follower: Follower) -> bool:
-    return isinstance(follower.state(), EcsRollsBack | EcsRolledBack | EcsRollbackFailed)

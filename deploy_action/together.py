@@ -13,7 +13,6 @@ from deploy_action import task_definition
 from deploy_action.errors import Blocked
 from deploy_action.group import Group, Point
 from deploy_action.model import Definition, Json
-from deploy_action.move import check_partners
 from deploy_action.prepare import Plan
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def agreed(plan: Plan, inputs: Inputs, group: Group, journal: Journal) -> Plan:
         return plan
     group.shared[inputs.name] = plan
     group.arrive(Point.CHECKED)
-    check_partners(inputs.name, group)
+    group.check_partners()
     plans: list[Plan] = list(group.shared.values())
     _check_platforms(plans)
     _check_names(plans, inputs)
