@@ -214,7 +214,7 @@ def run_build(wanted: ToBuild, platform: str, gateways: Gateways, journal: Journ
 @contextmanager
 def _leaving_no_image(build: Build, gateways: Gateways) -> Iterator[None]:
     """What is pushed from the engine stays in it, and fills the disk of a runner that is kept."""
-    if build.in_own_builder or gateways.engine.has_image(build.tag):
+    if build.in_own_builder or _is_in_engine(build.tag, gateways):
         yield
         return
     try:
@@ -222,6 +222,14 @@ def _leaving_no_image(build: Build, gateways: Gateways) -> Iterator[None]:
     finally:
         with suppress(NoEngine):
             gateways.engine.forget_image(build.tag)
+
+
+def _is_in_engine(reference: str, gateways: Gateways) -> bool:
+    """Where that cannot be told it is as if it were: what is not known to be ours stays."""
+    try:
+        return gateways.engine.has_image(reference)
+    except NoEngine:
+        return True
 
 
 def _build_failed(error: BuildError, journal: Journal) -> BuildFailed:

@@ -53,6 +53,8 @@ class SimulatedEngine:
     def __init__(self) -> None:
         self.is_there = True
         self.has_containerd_store = False
+        self.is_secretive = False
+        """Whether it does not say what images it has."""
         self.container = "0123456789ab" * 5 + "0123"
         self.stopped: list[str] = []
         self.images: set[str] = set()
@@ -66,6 +68,8 @@ class SimulatedEngine:
         return True
 
     def has_image(self, reference: str) -> bool:
+        if self.is_secretive:
+            raise NoEngine("500 Server Error")
         return reference in self.images
 
     def forget_image(self, reference: str) -> None:

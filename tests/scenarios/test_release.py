@@ -122,6 +122,13 @@ def test_an_image_of_that_name_that_was_in_the_engine_before_stays(stage: Stage)
     assert stage.engine.images == {name}
 
 
+def test_where_the_engine_does_not_say_what_it_has_nothing_is_taken_from_it(stage: Stage) -> None:
+    stage.engine.is_secretive = True
+
+    assert stage.deploy().verdict == "deployed"
+    assert stage.engine.images == {f"{stage.old.uri}:{SHA}"}
+
+
 @pytest.mark.parametrize(("cache", "is_alone"), [("inline", False), ("registry", True)])
 def test_what_the_image_store_cannot_do_is_done_in_a_builder_of_its_own(
     stage: Stage, cache: str, *, is_alone: bool
