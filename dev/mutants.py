@@ -226,8 +226,8 @@ MUTANTS: Final = (
     Mutant(
         "Moves `latest` before the release is verified",
         "deploy_action/deploy.py",
-        '            if self._inputs.latest_when == "pushed":\n',
-        "            if self._inputs.latest_when:\n",
+        '        if self._inputs.latest_when == "pushed":\n            images.move_tags(',
+        "        if self._inputs.latest_when:\n            images.move_tags(",
         (_RELEASE,),
     ),
     Mutant(
