@@ -1,13 +1,14 @@
 """Playing the cases of the systems: the team's workflow through act, and what is there after.
 
 The systems are played beside each other, the cases of one in their order. All of them use
-one image of the action, which differs from a release in two lines of its `action.yml`: the
-image is the one that was built here, and the registry is the emulator's.
+one copy of the action, in which two things are not as in a release: the image is the one that
+was built here, and the registry is the emulator's.
 """
 
 import contextlib
 import fcntl
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,8 +47,8 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Before:
-    """What was there before a case."""
+class _Seen:
+    """What is there between two runs."""
 
     definition: str
     desired: int
@@ -55,7 +56,7 @@ class _Before:
     answer: tuple[int, str]
 
     @classmethod
-    def of(cls, stack: Stack) -> "_Before":
+    def of(cls, stack: Stack) -> "_Seen":
         service = stack.described()
         return cls(
             service["taskDefinition"],
@@ -76,30 +77,49 @@ def play(
 
     `source` is the folder of the action.
     """
+    is_over = threading.Event()
+
+    def one(system: System, place: _Place) -> list[Outcome]:
+        outcomes = []
+        for outcome in _play_one(system, place, chosen):
+            told(outcome)
+            outcomes.append(outcome)
+            if is_over.is_set():
+                break
+        return outcomes
+
+    with _places(systems, source) as places, ThreadPoolExecutor(len(systems)) as pool:
+        try:
+            return [outcome for played in pool.map(one, systems, places) for outcome in played]
+        except BaseException:  # a Ctrl-C too: the others need not play to their end
+            is_over.set()
+            raise
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What systems are played on: all of one region have it in common."""
+
+    emulator: ministack.MiniStack
+    neighbours: Neighbours
+    action: Path
+    folder: Path
+
+
+@contextlib.contextmanager
+def _places(systems: Sequence[System], source: Path) -> Iterator[list[_Place]]:
+    """Have a place for each of the systems, in their order."""
     with _alone(), contextlib.ExitStack() as open_until_the_end:
         run("docker", "build", "--quiet", "--tag", IMAGE, source)
         folder = Path(open_until_the_end.enter_context(tempfile.TemporaryDirectory()))
         neighbours = open_until_the_end.enter_context(systems_neighbours.running())
-        emulators = {
-            key: open_until_the_end.enter_context(_emulator(*key))
-            for key in {(system.region, system.checks_access) for system in systems}
-        }
-        actions = {
-            emulator.port: _export_action(folder / str(emulator.port), emulator.registry, source)
-            for emulator in emulators.values()
-        }
-
-        def one(system: System) -> list[Outcome]:
-            emulator = emulators[system.region, system.checks_access]
-            action = actions[emulator.port]
-            outcomes = []
-            for outcome in _play_one(system, emulator, neighbours, action, folder, chosen):
-                told(outcome)
-                outcomes.append(outcome)
-            return outcomes
-
-        with ThreadPoolExecutor(len(systems)) as pool:
-            return [outcome for played in pool.map(one, systems) for outcome in played]
+        found = {}
+        for region, checks_access in {(system.region, system.checks_access) for system in systems}:
+            running = ministack.running(region=region, checks_access=checks_access)
+            emulator = open_until_the_end.enter_context(running)
+            action = _export_action(folder / str(emulator.port), emulator.registry, source)
+            found[region, checks_access] = _Place(emulator, neighbours, action, folder)
+        yield [found[system.region, system.checks_access] for system in systems]
 
 
 @contextlib.contextmanager
@@ -111,26 +131,12 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _emulator(
-    region: str,
-    checks_access: bool,  # noqa: FBT001 - the two are one key
-) -> contextlib.AbstractContextManager[ministack.MiniStack]:
-    return ministack.running(region=region, checks_access=checks_access)
-
-
-def _play_one(
-    system: System,
-    emulator: ministack.MiniStack,
-    neighbours: Neighbours,
-    action: Path,
-    folder: Path,
-    chosen: Callable[[Case], bool],
-) -> Iterator[Outcome]:
-    stacks = systems_stack.create(system, emulator, neighbours)
-    repository = scratch_repository.create(folder / system.name, name=f"acme/{system.name}")
+def _play_one(system: System, place: _Place, chosen: Callable[[Case], bool]) -> Iterator[Outcome]:
+    stacks = systems_stack.create(system, place.emulator, place.neighbours)
+    repository = scratch_repository.create(place.folder / system.name, name=f"acme/{system.name}")
     scratch_repository.commit(repository, "Everything", system.files())
     for case in filter(chosen, system.cases):
-        yield _Player(system, stacks[case.stack], neighbours, repository, action).play(case)
+        yield _Player(system, stacks[case.stack], repository, place.action).play(case)
 
 
 def _export_action(folder: Path, registry: str, source: Path) -> Path:
@@ -157,7 +163,6 @@ def _for_registry(text: str, registry: str) -> str:
 class _Player:
     system: System
     stack: Stack
-    neighbours: Neighbours
     repository: Path
     action: Path
 
@@ -165,19 +170,22 @@ class _Player:
         """Run the workflow once and look at what it left."""
         for call in case.before:
             self.stack.call(call)
-        before = _Before.of(self.stack)
+        before = _Seen.of(self.stack)
         if case.commits:
             self._commit(case)
         else:
             run("git", "checkout", "--quiet", case.branch, cwd=self.repository)
         started = time.monotonic()
+        done = self._run(case)
         try:
-            step = self._run(case).step(_STEP)
+            step = done.step(_STEP)
         except LookupError as silence:
             seconds = time.monotonic() - started
             return Outcome(self.system.name, case, "none", seconds, str(silence), ("did not run",))
         seconds = time.monotonic() - started
         problems = tuple(self._problems(case, before, step))
+        if done.succeeded != (step.exit_code == 0):
+            problems = (*problems, f"another job of the workflow failed: {done.trouble}")
         verdict = step.outputs.get("verdict", "none")
         return Outcome(self.system.name, case, verdict, seconds, step.text, problems)
 
@@ -214,10 +222,10 @@ class _Player:
         """What every job has; no credentials, which are the workflow's own affair."""
         return {
             "AWS_ENDPOINT_URL": self.stack.emulator.endpoint,
-            **({} if self.system.secrets else self.neighbours.environment()),
+            **({} if self.system.secrets else self.stack.neighbours.environment()),
         }
 
-    def _problems(self, case: Case, before: _Before, step: act.Step) -> Iterator[str]:
+    def _problems(self, case: Case, before: _Seen, step: act.Step) -> Iterator[str]:
         verdict = step.outputs.get("verdict", "none")
         if verdict != case.verdict:
             yield f"ended as {verdict}, not as {case.verdict}"
@@ -229,10 +237,14 @@ class _Player:
             yield f"nobody was told that it ended as {verdict}"
         yield from self._differences(case, before, step)
 
-    def _differences(self, case: Case, before: _Before, step: act.Step) -> Iterator[str]:
+    def _differences(self, case: Case, before: _Seen, step: act.Step) -> Iterator[str]:
         """What is not as it has to be after this end."""
-        self.stack.wait_until_running()
-        after = _Before.of(self.stack)
+        try:
+            self.stack.wait_until_running()
+        except TimeoutError as late:
+            yield str(late)
+            return
+        after = _Seen.of(self.stack)
         new = step.outputs.get("task-definition-arn")
         is_new = case.verdict in {"deployed", "deployed-unverified"}
         wanted = new if is_new else before.definition
