@@ -90,8 +90,8 @@ def prove(
     # Tasks that are only watched need their time, however short a probe may take.
     shortest = 0.0 if claim.endpoint else SETTLE_SECONDS + STATE_EVERY_SECONDS
     proved = look(limit_seconds=max(claim.budget_seconds, shortest))
-    if proved is None and prover.is_answering:
-        # Time ran out between good answers, perhaps because AWS was slow: let it finish.
+    if proved is None and prover.is_cut_short:
+        # Time ran out while it was asked, perhaps because AWS was slow: let it finish.
         more = claim.successes * (claim.interval_seconds + PROBE_SECONDS)
         proved = look(limit_seconds=more)
     if proved is None:
@@ -116,6 +116,7 @@ class _Prover:
         self._started = gateways.clock.monotonic()
         self._state_at = -STATE_EVERY_SECONDS
         self._good = 0
+        self._asked = 0
         self._task_sentence = ""
         self._digest = ""
         self._tasks: list[Task] = []
@@ -130,9 +131,9 @@ class _Prover:
         return self._without_endpoint()
 
     @property
-    def is_answering(self) -> bool:
-        """Whether the last answer was a good one."""
-        return self._good > 0
+    def is_cut_short(self) -> bool:
+        """Whether the last answer was a good one, or there were too few to tell."""
+        return self._good > 0 or 0 < self._asked < self._claim.successes
 
     def check_state(self, *, now: bool = False) -> None:
         clock = self._gateways.clock.monotonic()
@@ -143,6 +144,7 @@ class _Prover:
             raise Interrupted(state)
 
     def _ask(self, endpoint: Endpoint, expectation: Expectation) -> Look[Proved]:
+        self._asked += 1
         result = probe(self._gateways.http, endpoint, expectation)
         if result.problem:
             self._good = 0

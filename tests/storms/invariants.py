@@ -44,6 +44,8 @@ POST_SECONDS = 300.0
 LET_GO_SECONDS = 7.0
 GOOD_ANSWERS = 3
 SIGNALLED = 128
+UNFINISHED = "could not complete the rollback"
+"""What a run says where the old tasks never left, and ECS cannot start more of them."""
 NO_WAY_BACK = "there is none to go back to"
 """What a run says that came after a lost one whose revision is all that the service had left."""
 
@@ -226,6 +228,9 @@ def _is_put_back(trial: Trial, run: Run) -> Iterator[str]:
     seen = primary_at(trial, reads[-1].changes) if reads else None
     if seen is None or seen.task_definition not in baseline(trial, run):
         yield f"{run.verdict or 'put back'}, but the last look showed {seen}"
+    elif UNFINISHED in run.outcome.log:
+        if {revision for revision, _ in run.running} != {seen.task_definition}:
+            yield f"says that the old revision serves, but tasks run {run.running}"
     elif not is_completed(trial, seen, clean_reads(trial, run, names=SHOWS_ROLLOUT)[-1].changes):
         yield f"{run.verdict or 'put back'}, but {seen.id} had not completed"
     elif primary_at(trial, run.changes.stop).id == seen.id and not {

@@ -18,6 +18,7 @@ import boto3
 import botocore
 import botocore.session
 from botocore.config import Config
+from botocore.handlers import json_decode_policies
 from botocore.model import OperationModel, Shape
 from botocore.parsers import ResponseParserFactory
 from botocore.utils import parse_timestamp
@@ -39,6 +40,9 @@ class _Session(boto3.Session):
         core.register_component("response_parser_factory", _Parsers())
         unsigned: Any = lambda **_: botocore.UNSIGNED  # noqa: E731
         core.register("choose-signer", unsigned)
+        # The one builtin handler that the program needs: IAM writes policies as texts.
+        decode: Any = json_decode_policies
+        core.register("after-call.iam", decode)
         answer: Any = self._answer
         core.register("before-send", answer)
         core.set_default_client_config(Config(user_agent="storm"))

@@ -60,14 +60,17 @@ class Strike:
 
     def rule(self, trial: Trial, index: int, name: str) -> FaultRule:
         fault = self.make(trial)
+        has_struck = False
 
         def strike(call: Call) -> Fault | None:
+            nonlocal has_struck
             is_due = call.index == index
             if self.lasts == "operation":
                 is_due = call.index >= index and call.name == name
             elif self.lasts == "everything":
                 is_due = call.index >= index and _is_aws(call.name)
-            if is_due and not (trial.struck and call.index == index):
+            if is_due and not has_struck:
+                has_struck = True
                 trial.struck.append(f"{self.name} at call {call.index} {call.name}")
             return fault if is_due else None
 
