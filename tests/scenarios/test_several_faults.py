@@ -53,7 +53,8 @@ def test_a_storm_over_three_services_leaves_none_in_between(seed: int, tmp_path:
 
     def rule(call: Call) -> Fault | None:
         kind = struck.pop(call.index - first, None)
-        return kind() if kind else None
+        # What the network does to a probe or a build is not said in AWS's words.
+        return kind() if kind and call.service not in {"http", "builder"} else None
 
     world.faults.append(rule)
     containers = f"web\nworker={bad.by_digest}\nmailer" if is_bad else ""
@@ -76,7 +77,8 @@ def _check(stage: Stage, done: Outcome, after: Outcome, *, is_bad: bool) -> None
     if done.verdict == "deployed":
         assert not is_bad, story
         assert not old, f"{old} are not on the new version\n{story}"
-        assert stage.latest() == done.outputs["image-digest"], story
+        is_moved = stage.latest() == done.outputs["image-digest"]
+        assert is_moved or "The tag `latest` was not moved" in done.log, story
         return
     assert stage.latest() is None, story
     if done.verdict in {*PUT_BACK, "blocked", "build-failed"} or (
