@@ -18,7 +18,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from deploy_action.errors import Blocked, Cancelled, Superseded, Unknown
 from deploy_action.ports import Batch, Clock
@@ -173,6 +173,11 @@ class Group:
     def not_well(self) -> str:
         """Names of the services that did not come to a good end; empty if there is none."""
         return ", ".join(name for name, end in self.ends.items() if end is not None)
+
+    @property
+    def dropped(self) -> list[str]:
+        """The services that a cancellation left no time to look after."""
+        return [name for name, end in self.ends.items() if isinstance(end, GreenletExit)]
 
     def ask(self, batch: Batch[K, T], key: K) -> T:
         """The answer for `key`, asked together with those that the other stories want to know."""

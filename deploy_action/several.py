@@ -57,9 +57,13 @@ def play(
         for name, end in group.ends.items():
             if isinstance(end, ActionError):
                 journals[name].fail(end)
-        journal.story.rollback = " ".join(
-            story.rollback for story in board.stories.values() if story.rollback
-        )
+        told = [story.rollback for story in board.stories.values() if story.rollback]
+        if group.dropped:
+            told.append(
+                f"For {', '.join(group.dropped)} there was no time left. The post step of this "
+                "action looks after what still moves."
+            )
+        journal.story.rollback = " ".join(told)
     errors = {}
     for name, end in group.ends.items():
         if isinstance(end, ActionError):

@@ -236,10 +236,12 @@ def test_those_there_is_no_time_left_for_are_dropped(clock: FakeClock) -> None:
 
         return {"a": lambda: slow("a"), "b": lambda: slow("b"), "c": signalled}
 
+    group = Group(("a", "b", "c"), clock)
     with pytest.raises(Cancelled):
-        played(clock, stories)
+        group.run(stories(group))
 
     assert let_go == ["a"]
+    assert group.dropped == ["b"]
 
 
 def test_a_group_of_one_waits_for_nobody(clock: FakeClock) -> None:
