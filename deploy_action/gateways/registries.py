@@ -81,7 +81,7 @@ class Registries:
                 # Without it, archived images are as good as deleted.
                 filter={"imageStatus": "ANY"},
             )
-        detail = answer["imageDetails"][0]
+            detail = answer["imageDetails"][0]
         return Stored(
             digest=detail.get("imageDigest", ""),
             is_archived=detail.get("imageStatus", "ACTIVE") == "ARCHIVED",

@@ -180,6 +180,17 @@ def test_a_cancelled_run_asks_once_and_leaves_the_rest_to_the_post_step(stage: S
     assert stage.runs_the_old()
 
 
+def test_a_check_that_gets_an_empty_answer_is_left_out(stage: Stage) -> None:
+    emptied = faults.on("ecr:DescribeImages", faults.emptied(), times=None)
+    stage.world.faults.append(emptied)
+
+    outcome = stage.deploy()
+
+    assert outcome.verdict == "deployed"
+    assert stage.world.history.named("ecr:DescribeImages")
+    assert "please report it" not in outcome.log
+
+
 def test_evidence_that_cannot_be_read_is_left_out(stage: Stage) -> None:
     stage.world.builder.behaviour = CRASHING
     for call in ("elbv2:DescribeTargetHealth", "logs:GetLogEvents"):
