@@ -173,8 +173,11 @@ class _Prover:
         if up < SETTLE_SECONDS:
             self.problem = "the tasks had not been up for long enough"
             return Look("waiting whether the tasks stay up", None)
+        silent = (
+            "The container health check gave no answer. " if self._claim.has_container_check else ""
+        )
         sentence = (
-            f"No endpoint was probed: neither `health-url` nor `health-path` is set. "
+            f"No endpoint was probed: neither `health-url` nor `health-path` is set. {silent}"
             f"The tasks stayed up for {SETTLE_SECONDS:.0f} s after ECS called it done."
         )
         return Look("the tasks stayed up", self._proved(sentence))

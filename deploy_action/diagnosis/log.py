@@ -55,7 +55,8 @@ class Writes:
         groups = [value for value in found.groups() if value]
         part = shortened(groups[0].strip("'\"`,;:()"), PART_SHOWN) if groups else ""
         cause = self.cause.format(part=part, **words(evidence))
-        cause = " ".join(cause.split()).replace(" .", ".").replace(" :", ":")
+        # Where nothing is named, what introduces a name goes too.
+        cause = " ".join(cause.split()).replace(" .", ".").replace(":.", ".").replace(" :", ":")
         how, rank = "", Rank.RUNNING
         for _, container in ended(evidence):
             how, rank = f"Container {container.name!r} exited", Rank.NAMED

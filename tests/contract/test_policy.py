@@ -225,7 +225,8 @@ def test_a_command_before_the_release_may_only_run_and_be_stopped_in_the_cluster
     }
     assert more["Task"]["Resource"] == [f"{start}:task/default/*"]
     tagged = more["Creation"]
-    assert set(tagged["Resource"]) - set(plain["Creation"]["Resource"]) == {f"{start}:task/default/*"}
+    added = set(tagged["Resource"]) - set(plain["Creation"]["Resource"])
+    assert added == {f"{start}:task/default/*"}
     assert tagged["Condition"]["StringEquals"]["ecs:CreateAction"] == [
         "RegisterTaskDefinition",
         "RunTask",

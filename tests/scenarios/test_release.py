@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -370,6 +371,22 @@ def test_a_worker_is_verified_by_its_container_check(stage_with: Callable[..., S
 
     assert outcome.verdict == "deployed"
     assert "container health check of every task says HEALTHY" in outcome.log
+
+
+def test_a_container_check_that_gives_no_answer_is_told(
+    stage_with: Callable[..., Stage],
+) -> None:
+    def forget(answer: dict[str, Any]) -> None:
+        for task in answer["tasks"]:
+            task["healthStatus"] = "UNKNOWN"
+
+    stage = stage_with(load_balanced=False, health_check={"interval": 10})
+    stage.world.faults.append(faults.on("ecs:DescribeTasks", faults.mangled(forget), times=None))
+
+    outcome = stage.deploy(health_path="", health_json="")
+
+    assert outcome.verdict == "deployed"
+    assert "The container health check gave no answer. The tasks stayed up" in outcome.log
 
 
 def test_a_worker_without_any_check_is_verified_by_staying_up(

@@ -28,7 +28,8 @@ def test_a_recorded_failure_gets_its_cause_first(sample: Sample) -> None:
     best = explain(sample.evidence)[0]
 
     assert (best.name, best.row) == (sample.finding, sample.row)
-    assert best.cause
+    assert best.cause.endswith(".")
+    assert not best.cause.endswith(":.")
     assert best.proof
     assert best.fix
 
