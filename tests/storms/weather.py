@@ -75,7 +75,8 @@ def storm(seed: int, *, keep_history: bool = False) -> Result:
         complaints = tuple(violations(trial)) + tuple(weather.lies())
         return Result(
             seed=seed,
-            verdict=trial.runs[0].verdict or f"code {trial.runs[0].code}",
+            verdict=trial.runs[0].verdict
+            or ("killed" if trial.runs[0].code is None else "cancelled"),
             behaviour=weather.behaviour,
             faults=len(trial.struck),
             complaints=complaints,
