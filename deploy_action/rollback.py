@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from deploy_action import task_definition
 from deploy_action.build import Source
 from deploy_action.deploy import nothing_started
-from deploy_action.errors import AwsError, Blocked, Refusal
+from deploy_action.errors import AwsError, Blocked, Failed, Refusal
 from deploy_action.gateways.ecr import split_reference
 from deploy_action.group import Group
 from deploy_action.model import Definition, revision_of
 from deploy_action.move import Mover
 from deploy_action.prepare import look_over
+from deploy_action.proof import NotProved
 from deploy_action.report.journal import span
 from deploy_action.situation import Situation
 from deploy_action.survey import survey
@@ -36,24 +38,24 @@ def rollback(
     with nothing_started(), journal.phase("Check") as phase:
         now = survey(inputs, gateways, journal)
         target, why = _target(inputs, now, gateways)
+        is_there = target.arn == now.running.arn
         journal.redact.hide_environment(task_definition.environment_values(target.body))
-        journal.say(f"going back to {target.revision}: {why}")
-        _check_images(target, now, gateways)
-        look_over(now, gateways.ecs.registrable(target), inputs, gateways, journal)
-        target = _usable(target, gateways, journal)
+        if not is_there:
+            journal.say(f"going back to {target.revision}: {why}")
+            _check_images(target, now, gateways)
+            look_over(now, gateways.ecs.registrable(target), inputs, gateways, journal)
+            target = _usable(target, gateways, journal)
         journal.record(
             task_definition_arn=target.arn,
             previous_task_definition_arn=now.baseline.task_definition,
         )
         phase.result = f"{inputs.cluster}/{inputs.name} goes to {target.revision}"
-    if target.arn == now.running.arn:
-        raise Blocked(
-            f"{inputs.name} already runs {target.revision}.",
-            why="That is the revision to go back to.",
-            fix="Name another one in `rollback-to`, or use `operation: restart`.",
-        )
     owed = _owed(now)
-    proved = Mover(owed, {}, inputs, gateways, journal, group).move(target, force=False)
+    mover = Mover(owed, {}, inputs, gateways, journal, group)
+    if is_there and now.service.desired:
+        _confirm(mover, inputs, target, why, journal)
+        return
+    proved = None if is_there else mover.move(target, force=False)
     if proved is None:
         journal.succeed(
             "deployed-unverified",
@@ -73,6 +75,24 @@ def rollback(
     )
 
 
+def _confirm(mover: Mover, inputs: Inputs, target: Definition, why: str, journal: Journal) -> None:
+    """A rollback that is asked for again finds its work done, and goes no further."""
+    with journal.phase("Verify") as phase:
+        proved = mover.verify_as_it_is()
+        if isinstance(proved, NotProved):
+            raise Failed(
+                f"{inputs.name} is on {target.revision} already, but it is not well.",
+                why=f"{proved.problem}.",
+                fix="Look at the service. To go further back, name a revision in `rollback-to`.",
+            )
+        phase.result = f"{target.revision} is what should run"
+    journal.story.verification = [
+        *proved.sentences,
+        "To go further back, name a revision in `rollback-to`.",
+    ]
+    journal.succeed("unchanged", f"{inputs.name} is on {target.revision} already: {why}.")
+
+
 def _owed(now: Situation) -> Situation:
     """An older version cannot give the body that the inputs of today ask for."""
     if now.expectation is None:
@@ -87,8 +107,15 @@ def _target(inputs: Inputs, now: Situation, gateways: Gateways) -> tuple[Definit
         name = inputs.rollback_to
         reference = f"{family}:{name}" if name.isdecimal() else name
         return _definition(reference, now, gateways), "`rollback-to` says so"
-    if arn := _last_good(now, gateways):
-        return _definition(arn, now, gateways), "ECS completed it last before the one that runs"
+    completed = _completed(now, gateways)
+    others = list(dropwhile(lambda arn: arn == now.running.arn, completed))
+    if len(others) < len(completed) and now.running.arn in others:
+        # What it left is not where to go: a run that is repeated must come to the same end.
+        return now.running, f"it went back from {revision_of(others[0])}"
+    if others:
+        return _definition(others[0], now, gateways), (
+            "ECS completed it last before the one that runs"
+        )
     tags = {tag.get("key"): tag.get("value") for tag in now.running.tags}
     if previous := tags.get(PREVIOUS_TAG):
         return _definition(
@@ -101,13 +128,12 @@ def _target(inputs: Inputs, now: Situation, gateways: Gateways) -> tuple[Definit
     )
 
 
-def _last_good(now: Situation, gateways: Gateways) -> str | None:
-    """The newest other revision that ECS deployed with success; it keeps that for 90 days."""
+def _completed(now: Situation, gateways: Gateways) -> list[str]:
+    """The revisions that ECS deployed with success, newest first; it keeps that for 90 days."""
     try:
-        revisions = gateways.ecs.completed_revisions(now.service.name)
+        return gateways.ecs.completed_revisions(now.service.name)
     except AwsError:
-        return None
-    return next((arn for arn in revisions if arn != now.running.arn), None)
+        return []
 
 
 def _definition(reference: str, now: Situation, gateways: Gateways) -> Definition:

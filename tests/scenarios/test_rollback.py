@@ -140,3 +140,38 @@ def test_a_restart_that_fails_says_that_there_is_nothing_to_go_back_to(stage: St
     assert (outcome.code, outcome.verdict) == (9, "failed")
     assert "there is none to go back to" in outcome.log
     assert SHA not in outcome.outputs["task-definition-arn"]
+
+
+def test_a_rollback_that_is_repeated_does_not_bring_back_what_was_left(stage: Stage) -> None:
+    stage.deploy()
+    stage.deploy(operation="rollback", health_json="")
+    updates = len(stage.world.updates("web"))
+
+    again = stage.deploy(operation="rollback", health_json="")
+
+    assert (again.code, again.verdict) == (0, "unchanged")
+    assert "web is on web:1 already: it went back from web:2." in again.log
+    assert "name a revision in `rollback-to`" in again.summary
+    assert len(stage.world.updates("web")) == updates
+    assert stage.runs_the_old()
+
+
+def test_a_rollback_to_what_runs_changes_nothing(stage: Stage) -> None:
+    stage.deploy()
+    stage.deploy(operation="rollback", rollback_to="1", health_json="")
+
+    again = stage.deploy(operation="rollback", rollback_to="1", health_json="")
+
+    assert again.verdict == "unchanged"
+    assert "`rollback-to` says so" in again.log
+
+
+def test_after_a_rollback_and_a_release_it_goes_to_what_was_gone_back_to(stage: Stage) -> None:
+    stage.deploy()
+    stage.deploy(operation="rollback", health_json="")
+    assert stage.deploy(environment_variables="COLOUR=green").verdict == "deployed"
+
+    done = stage.deploy(operation="rollback", health_json="")
+
+    assert done.verdict == "deployed"
+    assert stage.runs_the_old()
