@@ -18,7 +18,6 @@ from deploy_action import (
     deploy,
     finish,
     inputs,
-    intent,
     one_off_task,
     plan,
     restart,
@@ -45,6 +44,7 @@ from deploy_action.gateways.shared_ecs import SharedEcs
 from deploy_action.gateways.sns import Sns
 from deploy_action.group import Group
 from deploy_action.health import parse_header
+from deploy_action.intent import Intent
 from deploy_action.notify import QUIET, Notifier, secrets_of
 from deploy_action.one_off_task import OneOff
 from deploy_action.ports import Concurrently, NoNotices, in_turn
@@ -137,17 +137,16 @@ def post(environ: Mapping[str, str], outside: Outside, stream: TextIO) -> int:
         # What it wrote after the runner had read its file: it may have got on meanwhile.
         saved = finish.Saved.read(github.saved_state(environ))
     if not saved.is_unfinished:
-        console.line(f"nothing to finish: {saved.verdict or 'no release was begun'}")
+        console.line(f"nothing to finish: {saved.verdict or 'no release was under way'}")
         return 0
     given = inputs.read(environ)
     task = OneOff.from_text(saved.one_off) if saved.one_off else None
-    intents = {each.service: each for each in intent.read(saved.intent)}
+    intents = {each.service: each for each in Intent.read(saved.intent)}
     given = given.model_copy(update={"service": (task.service,) if task else tuple(intents)})
     story = Story(service=_title(given.service), cluster=given.cluster, run=inputs.run(environ))
     runner = github.RunnerFiles(environ)
     journal = Journal(console, redact, outside.clock, runner, story)
     _hide_inputs(given, journal)
-
     notifier = Notifier(given.notify, outside.notices, journal)
 
     def work(mine: Inputs, gateways: Gateways, own: Journal, group: Group) -> None:

@@ -22,7 +22,6 @@ from deploy_action.errors import (
 from deploy_action.follow import Follower
 from deploy_action.health import Endpoint, Expectation, parse_header
 from deploy_action.intent import Intent
-from deploy_action.intent import read as intents
 from deploy_action.model import Definition, Rollout, revision_of
 from deploy_action.ports import NoEngine
 from deploy_action.proof import Claim
@@ -60,7 +59,7 @@ class Saved:
     @property
     def is_unfinished(self) -> bool:
         """Whether the main step began to change something and reached no verdict."""
-        return bool(intents(self.intent) or self.one_off) and not self.verdict
+        return bool(Intent.read(self.intent) or self.one_off) and not self.verdict
 
 
 def finish(intent: Intent, inputs: Inputs, gateways: Gateways, journal: Journal) -> None:

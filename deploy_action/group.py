@@ -10,7 +10,6 @@ A group of one plays its story directly; then nothing here waits.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -60,7 +59,6 @@ class _Story:
     wakes_at: float | None = None
     is_there: Callable[[], bool] | None = None
     question: tuple[Batch[Any, Any], Hashable] | None = None
-    has_begun: bool = False
 
 
 @dataclass(slots=True)
@@ -79,7 +77,7 @@ class Group:
     keeps: bool = False
     """Whether a failure of one leaves the others where they are."""
     when_checked: Callable[[], None] = lambda: None
-    """Called once, when every story has come to the first point where they wait."""
+    """Called once, when every story has come to the first point where they wait, or has ended."""
     before_pause: Callable[[], None] = lambda: None
     """Called when no story can go on before some time has passed."""
     shared: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +89,6 @@ class Group:
     _stories: dict[greenlet, _Story] = field(default_factory=dict)
     _reached: dict[str, int] = field(default_factory=dict)
     _done: dict[Hashable, _Done] = field(default_factory=dict)
-    _hub: greenlet | None = None
     _is_cancelled: bool = False
 
     @property
@@ -111,8 +108,7 @@ class Group:
             or all(name in self.ends or self._reached.get(name, 0) >= point for name in self.names)
         )
         self._pause()
-        called, self.when_checked = self.when_checked, lambda: None
-        called()
+        self._all_checked()
 
     def once(self, what: Hashable, work: Callable[[], T]) -> T:
         """What `work` returned or raised to the first that came with it; the others wait."""
@@ -210,7 +206,6 @@ class Group:
 
     def run(self, stories: Mapping[str, Callable[[], None]]) -> None:
         """Play every story to its end, which is then in `ends`; raise Cancelled."""
-        self._hub = getcurrent()
         for name, story in stories.items():
             body = greenlet(partial(self._play, name, story))
             self._stories[body] = _Story(name, body, resume=body.switch)
@@ -221,6 +216,8 @@ class Group:
             # Handled in here until all have let go: the signal is raised again elsewhere.
             self._cancel(cancelled)
             raise
+        finally:
+            self._all_checked()
 
     def _play(self, name: str, story: Callable[[], None]) -> None:
         end: BaseException | None = None
@@ -235,11 +232,14 @@ class Group:
 
     def _step(self) -> None:
         """Let one story go on; where none can, find out what they wait for."""
-        waiting = deque(self._stories.values())
-        ready = next((s for s in waiting if s.resume), None)
-        if ready:
-            self._go_on(ready)
-        elif any(s.question for s in waiting):
+        waiting = list(self._stories.values())
+        for story in waiting:
+            if resume := story.resume:
+                story.resume = None
+                resume()
+                self._bury(story)
+                return
+        if any(s.question for s in waiting):
             self._answer_all([s for s in waiting if s.question])
         elif there := [s for s in waiting if s.is_there and s.is_there()]:
             for story in there:
@@ -247,11 +247,9 @@ class Group:
         else:
             self._pass_time([s for s in waiting if s.wakes_at is not None])
 
-    def _go_on(self, story: _Story) -> None:
-        resume, story.resume, story.has_begun = story.resume, None, True
-        if resume:
-            resume()
-        self._bury(story)
+    def _all_checked(self) -> None:
+        called, self.when_checked = self.when_checked, lambda: None
+        called()
 
     def _bury(self, story: _Story) -> None:
         if not story.body.dead:
@@ -294,7 +292,7 @@ class Group:
         self._is_cancelled = True
         started = self.clock.monotonic()
         for story in list(self._stories.values()):
-            if not story.has_begun:
+            if not story.body:  # not begun
                 self.ends[story.name] = cancelled
                 continue
             if self.clock.monotonic() - started < LET_GO_SECONDS:
@@ -312,10 +310,9 @@ class Group:
         return self._is_cancelled or is_letting_go()
 
     def _pause(self) -> Any:  # noqa: ANN401 - whatever the story is resumed with
-        if self._hub is None:
-            msg = "a story can only pause while the group runs"
-            raise RuntimeError(msg)
-        return self._hub.switch()
+        runner = getcurrent().parent
+        assert runner  # noqa: S101 - whoever has a story was begun by `run`
+        return runner.switch()
 
 
 def _answer(answer: T | Exception) -> T:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from deploy_action.model import Baseline, Rollout, Service
 
@@ -73,9 +73,7 @@ class Intent:
         return json.dumps(document)
 
     @classmethod
-    def from_text(cls, text: str) -> Intent:
-        """The inverse of `to_text`; raise ValueError, KeyError or TypeError for anything else."""
-        document = json.loads(text)
+    def _from_document(cls, document: dict[str, Any]) -> Intent:
         baseline = document["baseline"]
         baseline["deployment_ids"] = frozenset(baseline["deployment_ids"])
         return cls(
@@ -86,11 +84,13 @@ class Intent:
             }
         )
 
+    @classmethod
+    def read(cls, text: str) -> list[Intent]:
+        """What a step saved: one intent, or those of its services that came to no verdict.
 
-def read(text: str) -> list[Intent]:
-    """What a step saved: one intent, or a list of those of its services that are not done."""
-    if not text:
-        return []
-    document = json.loads(text)
-    each = document if isinstance(document, list) else [document]
-    return [Intent.from_text(json.dumps(one)) for one in each]
+        Raise ValueError, KeyError or TypeError for any other text.
+        """
+        saved = json.loads(text or "[]")
+        return [
+            cls._from_document(each) for each in (saved if isinstance(saved, list) else [saved])
+        ]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from deploy_action.errors import AwsError, Refusal, Unknown
+from deploy_action.follow import UNREADABLE_LOOKS
 from deploy_action.model import Task, revision_of
 from deploy_action.rollout import describe_stop
 from deploy_action.watch import Look, watch
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 STATE = "one_off"
 STOP_SECONDS = 180.0
 """ECS waits at most 120 s between SIGTERM and SIGKILL, and then removes the task."""
-UNREADABLE_LOOKS = 3
-"""Refused looks in a row after which reading is given up: a policy does not heal while we wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

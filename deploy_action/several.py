@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TextIO
 
@@ -10,6 +10,7 @@ from deploy_action.errors import (
     ActionError,
     Blocked,
     BuildFailed,
+    Cancelled,
     Failed,
     InvalidInput,
     RollbackFailed,
@@ -36,7 +37,14 @@ WORST_FIRST: tuple[type[ActionError], ...] = (
     InvalidInput,
 )
 """Which end of one service is the end of the step."""
-BEST_LAST = ("deployed-unverified", "deployed", "restarted", "verified", "planned", "unchanged")
+MOST_TELLING_FIRST = (
+    "deployed-unverified",
+    "deployed",
+    "restarted",
+    "verified",
+    "planned",
+    "unchanged",
+)
 """Which good end of one service is the end of the step."""
 
 
@@ -57,13 +65,7 @@ def play(
         for name, end in group.ends.items():
             if isinstance(end, ActionError):
                 journals[name].fail(end)
-        told = [story.rollback for story in board.stories.values() if story.rollback]
-        if group.dropped:
-            told.append(
-                f"For {', '.join(group.dropped)} there was no time left. The post step of this "
-                "action looks after what still moves."
-            )
-        journal.story.rollback = " ".join(told)
+        journal.story.rollback = " ".join(_undone(group, board))
     errors = {}
     for name, end in group.ends.items():
         if isinstance(end, ActionError):
@@ -73,6 +75,20 @@ def play(
     if errors:
         raise joint(errors, group)
     _succeed(board, journal)
+
+
+def _undone(group: Group, board: Board) -> Iterator[str]:
+    """What was put back; of a step that was cancelled also what was not."""
+    for name, story in board.stories.items():
+        if story.rollback:
+            yield story.rollback
+        elif isinstance(group.ends.get(name), Cancelled) and story.facts.verdict:
+            yield f"{name} had been verified before ({story.facts.verdict}) and stays."
+    if group.dropped:
+        yield (
+            f"For {', '.join(group.dropped)} there was no time left. The post step of this action "
+            "looks after what still moves."
+        )
 
 
 def joint(errors: Mapping[str, ActionError], group: Group) -> ActionError:
@@ -93,7 +109,7 @@ def joint(errors: Mapping[str, ActionError], group: Group) -> ActionError:
 
 def _succeed(board: Board, journal: Journal) -> None:
     verdicts = {name: story.facts.verdict for name, story in board.stories.items()}
-    known = [verdict for verdict in BEST_LAST if verdict in verdicts.values()]
+    known = [verdict for verdict in MOST_TELLING_FIRST if verdict in verdicts.values()]
     sentences = [story.what for story in board.stories.values()]
     if known:
         journal.story.verification = sentences

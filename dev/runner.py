@@ -291,5 +291,4 @@ def _variables(sha: str) -> dict[str, str]:
         "RUNNER_OS": "Linux",
         "RUNNER_TEMP": "/github/runner_temp",
         "RUNNER_TOOL_CACHE": "/opt/hostedtoolcache",
-        "RUNNER_WORKSPACE": "/home/runner/work/shop",
     }

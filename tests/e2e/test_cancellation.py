@@ -139,7 +139,7 @@ def test_a_run_that_is_cancelled_early_has_touched_nothing(play: Play) -> None:
     assert play.main.writes == {}
     assert play.is_as_before
     assert (play.post.code, play.post.summary) == (0, "")
-    assert play.post.text == "nothing to finish: no release was begun"
+    assert play.post.text == "nothing to finish: no release was under way"
 
 
 @tells("killed")
@@ -165,7 +165,7 @@ def test_an_orphan_is_stopped_before_it_begins(play: Play) -> None:
     assert play.post.code == 0
     stopped, nothing = play.post.text.splitlines()
     assert stopped.startswith("stopped the main step, which still ran")
-    assert nothing == "nothing to finish: no release was begun"
+    assert nothing == "nothing to finish: no release was under way"
     assert play.is_as_before
 
 

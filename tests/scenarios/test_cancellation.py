@@ -195,7 +195,7 @@ def test_an_orphan_that_had_begun_nothing_is_stopped_too(stage: Stage) -> None:
     outcome = stage.finish()
 
     assert stage.engine.stopped == [stage.engine.container]
-    assert outcome.log.endswith("nothing to finish: no release was begun\n")
+    assert outcome.log.endswith("nothing to finish: no release was under way\n")
 
 
 def test_an_orphan_that_began_a_release_without_the_runner_is_undone(stage: Stage) -> None:

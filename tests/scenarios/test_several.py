@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.stage import CRASHING, GOOD, OLD, Stage
-from tests.simulator import OneOff, World, faults
+from tests.simulator import Behaviour, OneOff, World, faults
 
 BOTH = "web\nworker"
 WRITES = {"UpdateService", "StopServiceDeployment"}
@@ -155,7 +155,7 @@ def test_one_that_was_verified_already_is_taken_back_too(tmp_path: Path) -> None
     """The slow one fails long after the quick one was proved."""
     stage = Stage(tmp_path)
     slow = stage.world.image(
-        "web", tag="slow", behaviour=OLD.__class__(crash_exit_code=1, crash_after_seconds=40)
+        "web", tag="slow", behaviour=Behaviour(crash_exit_code=1, crash_after_seconds=40)
     )
     stage.world.service("worker", image=stage.old, load_balanced=True)
     done = stage.deploy(service=BOTH, container_name=f"web\nworker={slow.by_digest}")
@@ -356,3 +356,32 @@ def test_the_calls_grow_far_less_than_the_services(tmp_path: Path) -> None:
 
     assert done.verdict == "deployed", done.log
     assert of_fifty <= 8 * of_one
+
+
+def test_a_cancelled_step_tells_which_services_were_verified_before(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    slow = stage.world.image(
+        "web", tag="slow", behaviour=Behaviour(crash_exit_code=1, crash_after_seconds=40)
+    )
+    stage.world.service("worker", image=stage.old, load_balanced=True)
+    stage.world.at(150, lambda: signal.raise_signal(signal.SIGINT))
+
+    done = stage.deploy(
+        service=BOTH, container_name=f"web\nworker={slow.by_digest}", on_partial_failure="keep"
+    )
+
+    assert done.code == 130
+    assert "web had been verified before (deployed) and stays." in done.summary
+    assert stage.finish().code == 0
+    assert revision(stage.world, "web") == "web:2"
+    assert runs_the_old(stage, "worker")
+
+
+def test_what_was_asked_while_planning_is_asked_again_by_the_release(both: Stage) -> None:
+    """Answers are only remembered while the services of one run are checked."""
+    assert both.deploy(service=BOTH, operation="plan").verdict == "planned"
+    before = len(both.world.history.named("ecr:DescribeRepositories"))
+
+    assert both.deploy(service=BOTH).verdict == "deployed"
+
+    assert len(both.world.history.named("ecr:DescribeRepositories")) > before

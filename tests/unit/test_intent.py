@@ -40,7 +40,18 @@ def intent(*, deployment_id: str = "") -> Intent:
 def test_an_intent_survives_the_state_file(deployment_id: str) -> None:
     written = intent(deployment_id=deployment_id)
 
-    assert Intent.from_text(written.to_text()) == written
+    assert Intent.read(written.to_text()) == [written]
+
+
+def test_several_intents_survive_it_too() -> None:
+    written = [intent(), intent(deployment_id=OUR_ID)]
+
+    assert Intent.read(f"[{','.join(each.to_text() for each in written)}]") == written
+
+
+@pytest.mark.parametrize("text", ["", "[]"])
+def test_nothing_saved_is_no_intent(text: str) -> None:
+    assert Intent.read(text) == []
 
 
 def test_the_text_is_one_line_and_always_the_same() -> None:
@@ -48,17 +59,17 @@ def test_the_text_is_one_line_and_always_the_same() -> None:
     assert intent().to_text() == intent().to_text()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"baseline": {}}', "nonsense"])
+@pytest.mark.parametrize("text", ["{}", "[{}]", '{"baseline": {}}', "nonsense"])
 def test_another_text_is_no_intent(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError)):
-        Intent.from_text(text)
+        Intent.read(text)
 
 
 def test_a_text_with_a_field_more_is_no_intent() -> None:
     document = {**json.loads(intent().to_text()), "surprise": 1}
 
     with pytest.raises(TypeError):
-        Intent.from_text(json.dumps(document))
+        Intent.read(json.dumps(document))
 
 
 OURS = {
